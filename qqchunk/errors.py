@@ -1,0 +1,222 @@
+"""What can go wrong, as exceptions.
+
+::
+
+    UploadError (RuntimeError)
+    ├── UploadDailyLimitExceededError   the bot's quota for today is used up
+    ├── UploadFileTooLargeError         over the platform's or the caller's size limit
+    ├── ApiError                        any other refusal by the platform
+    │   └── AuthenticationError         no token to be had, or refused twice
+    ├── ProtocolError (ValueError)      a reply that makes no sense
+    ├── TransportError                  the network, after the retries
+    ├── PartUploadError                 storage refused a part for good
+    ├── PartFinishTimeoutError (TimeoutError)   a part was never confirmed
+    ├── SourceChangedError (OSError)    the file changed under the upload
+    ├── UploadDeadlineError (TimeoutError)      ``deadline`` passed
+    └── UploadCancelledError            ``cancel`` was set, or the uploader closed
+
+All of them survive ``pickle`` with their attributes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple, Type
+
+
+def format_size(n: float) -> str:
+    """Return *n* bytes in words a person reads: ``'12.3 MB'``, units of 1024.
+
+    Whole bytes below 1 KB are given exactly (``'999 B'``); anything else has one decimal.
+    """
+    if abs(n) < 1024:
+        return f"{n:.0f} B"
+    for unit in ("KB", "MB", "GB"):
+        n /= 1024
+        if abs(n) < 1023.95:  # what would be rounded up to 1024.0 belongs to the next unit
+            return f"{n:.1f} {unit}"
+    return f"{n / 1024:.1f} TB"
+
+
+class UploadError(RuntimeError):
+    """The root of everything this package raises about an upload.
+
+    Every attribute is None where there is nothing to say:
+
+    :ivar file_name: the name the file goes by at the platform
+    :ivar file_size: its size in bytes
+    :ivar stage: ``token``, ``hash``, ``prepare``, ``put``, ``finish``, ``complete``, ``url``
+        or ``message``
+    :ivar http_status: the HTTP status of the reply that ended it
+    :ivar code: the platform's ``code``
+    :ivar err_code: the platform's ``err_code``, which may differ from ``code``
+    :ivar trace_id: the platform's trace id: name it when you ask its support
+    :ivar retryable: True if the same call may well succeed later
+    :ivar retry_after: seconds the platform asked to wait
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file_name: Optional[str] = None,
+        file_size: Optional[int] = None,
+        stage: Optional[str] = None,
+        http_status: Optional[int] = None,
+        code: Optional[int] = None,
+        err_code: Optional[int] = None,
+        trace_id: Optional[str] = None,
+        retryable: bool = False,
+        retry_after: Optional[float] = None,
+    ) -> None:
+        super().__init__(message)
+        self.file_name = file_name
+        self.file_size = file_size
+        self.stage = stage
+        self.http_status = http_status
+        self.code = code
+        self.err_code = err_code
+        self.trace_id = trace_id
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _restore, (type(self), self.args, dict(self.__dict__))
+
+
+def _restore(
+    cls: Type[UploadError], args: Tuple[Any, ...], attributes: Dict[str, Any]
+) -> UploadError:
+    """Make the exception again without its constructor, whose signatures differ."""
+    error = BaseException.__new__(cls) if not issubclass(cls, OSError) else OSError.__new__(cls)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class UploadDailyLimitExceededError(UploadError):
+    """The bot has used up its daily upload quota (40093002, about 2 GB a day)."""
+
+    def __init__(
+        self, file_name: Optional[str], file_size: Optional[int], message: str = "", **facts: Any
+    ) -> None:
+        text = message or (
+            f"{file_name} ({_size(file_size)}): the bot's daily upload quota is used up; "
+            "try again tomorrow or with a smaller file"
+        )
+        super().__init__(text, file_name=file_name, file_size=file_size, **facts)
+
+    @property
+    def file_size_human(self) -> str:
+        """The file's size in words, ``'unknown'`` if it is not known."""
+        return _size(self.file_size)
+
+
+class UploadFileTooLargeError(UploadError):
+    """The file is over a size limit: ``max_file_size``, the platform's, or a gateway's.
+
+    :ivar limit_bytes: the limit in bytes, 0 if the platform did not say
+    """
+
+    def __init__(
+        self,
+        file_name: Optional[str],
+        file_size: Optional[int],
+        limit_bytes: int = 0,
+        message: str = "",
+        **facts: Any,
+    ) -> None:
+        text = message or (
+            f"{file_name} ({_size(file_size)}) is over the size limit "
+            f"({_size(limit_bytes)}); send a smaller file"
+        )
+        super().__init__(text, file_name=file_name, file_size=file_size, **facts)
+        self.limit_bytes = limit_bytes
+
+    @property
+    def file_size_human(self) -> str:
+        """The file's size in words, ``'unknown'`` if it is not known."""
+        return _size(self.file_size)
+
+    @property
+    def limit_human(self) -> str:
+        """The limit in words, ``'unknown'`` at 0."""
+        return _size(self.limit_bytes)
+
+
+def _size(n: Optional[int]) -> str:
+    return format_size(n) if n else "unknown"
+
+
+class ApiError(UploadError):
+    """The platform refused.
+
+    :ivar message: the platform's own words, ``""`` if it gave none
+    """
+
+    def __init__(self, text: str = "", *, message: str = "", **facts: Any) -> None:
+        super().__init__(text, **facts)
+        self.message = message
+
+
+class AuthenticationError(ApiError):
+    """No access token could be had, or a fresh one was refused as well."""
+
+
+class ProtocolError(UploadError, ValueError):
+    """A reply makes no sense: nothing was sent on the strength of it."""
+
+
+class TransportError(UploadError):
+    """The network failed, and went on failing after the retries."""
+
+
+class PartUploadError(UploadError):
+    """Storage refused a part for good.
+
+    :ivar part_index: the server's own number of the part
+    :ivar attempts: how often the part was sent
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        part_index: Optional[int] = None,
+        attempts: int = 0,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.part_index = part_index
+        self.attempts = attempts
+
+
+class PartFinishTimeoutError(UploadError, TimeoutError):
+    """The platform answered 40093001 for a part past every remedy.
+
+    :ivar part_index: the server's own number of the part
+    :ivar waited: seconds spent polling for it
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        part_index: Optional[int] = None,
+        waited: float = 0.0,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.part_index = part_index
+        self.waited = waited
+
+
+class SourceChangedError(UploadError, OSError):
+    """The file shrank, grew or was rewritten while it was being uploaded."""
+
+
+class UploadDeadlineError(UploadError, TimeoutError):
+    """The ``deadline`` passed before the platform had the file."""
+
+
+class UploadCancelledError(UploadError):
+    """``cancel`` was set, or the uploader was closed, before the platform had the file."""

@@ -1,0 +1,174 @@
+"""From (status, headers, body) to a JSON object, or to the exception it stands for. No I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Dict, List, Mapping, Optional, Union
+
+from .codes import UNDER_REVIEW, refusal
+from .errors import ProtocolError
+
+Json = Dict[str, Any]
+
+_MAX_DIGITS = 19  # a longer number is no size, code or time, and costs quadratic time to read
+_MAX_MESSAGE = 500  # characters of a message that go into an exception
+_PENDING = (201, 202)  # a message accepted, under review
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to the API, ready to be sent.
+
+    :ivar stage: the step it belongs to, as in ``UploadError.stage``
+    :ivar path: below ``api_url``, percent-encoded
+    :ivar body: the JSON object to send
+    :ivar file_name: the file it is about, for messages
+    :ivar file_size: its size in bytes
+    :ivar repeatable: False if a call without an answer must not be made again
+    :ivar slow: the platform works before it answers, so the read timeout is 120 s at least
+    """
+
+    stage: str
+    path: str
+    body: Mapping[str, Any]
+    file_name: Optional[str] = None
+    file_size: Optional[int] = None
+    repeatable: bool = True
+    slow: bool = False
+
+
+def read_reply(
+    call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+) -> Json:
+    """Return the JSON object of a successful reply.
+
+    :param headers: with case-insensitive lookup
+    :param now: the aware time against which a Retry-After date is read
+    :raises ProtocolError: for a 2xx that is no JSON object (``retryable``: it may be a broken
+        reply)
+    :raises UploadError: the typed exception for a refusal, also one sent with HTTP 200
+    """
+    reply = _json_object(body)
+    found = reply or {}
+    code, err_code = read_int(found.get("code")), read_int(found.get("err_code"))
+    if status < 300 and _accepted(call, status, code, err_code):
+        if reply is not None:
+            return reply
+        if call.stage == "finish" and not body.strip():
+            return {}  # documented as "nothing"; live sends {}
+        raise ProtocolError(
+            f"{call.stage}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON object; "
+            "try again later, and look for a proxy that answers in the platform's place",
+            stage=call.stage, http_status=status, retryable=True,
+            file_name=call.file_name, file_size=call.file_size,
+        )
+    raise refusal(
+        stage=call.stage,
+        http_status=status,
+        code=code,
+        err_code=err_code,
+        message=_message(found, body),
+        trace_id=read_text(found.get("trace_id")) or headers.get("X-Tps-trace-ID"),
+        retry_after=read_retry_after(headers.get("Retry-After"), now),
+        file_name=call.file_name,
+        file_size=call.file_size,
+    )
+
+
+def _accepted(call: Call, status: int, code: Optional[int], err_code: Optional[int]) -> bool:
+    if call.stage == "message" and (status in _PENDING or code in UNDER_REVIEW):
+        return True
+    return not code and not err_code
+
+
+def unwrap(reply: Json, *fields: str) -> Json:
+    """Return the object under ``data`` if it, and not *reply*, holds one of *fields*."""
+    data = reply.get("data")
+    if isinstance(data, dict) and not any(f in reply for f in fields):
+        if any(f in data for f in fields):
+            return data
+    return reply
+
+
+def read_number(value: object) -> Optional[float]:
+    """Return a finite number given as a number or as text, else None; a bool is no number."""
+    if isinstance(value, str) and len(value) <= _MAX_DIGITS:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_int(value: object) -> Optional[int]:
+    """Return an int, a digit string or an integral float as an int; None for anything else."""
+    if isinstance(value, str):
+        digits = value.strip()
+        if len(digits) <= _MAX_DIGITS and re.fullmatch(r"-?[0-9]+", digits):
+            return int(digits)
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
+
+
+def read_text(value: object) -> Optional[str]:
+    """Return non-empty text, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+def read_retry_after(value: Optional[str], now: datetime) -> Optional[float]:
+    """Return the seconds that a Retry-After header asks for: it has seconds, or an HTTP date."""
+    if not value:
+        return None
+    seconds = read_number(value)
+    if seconds is None:
+        try:
+            moment = parsedate_to_datetime(value)
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        seconds = (moment - now).total_seconds()
+    return max(0.0, seconds)
+
+
+def storage_message(body: bytes) -> str:
+    """Return code and message of a storage error (XML): nothing else, the rest names the object."""
+    text = body.decode("utf-8", "replace")
+    found: List[str] = []
+    for tag in ("Code", "Message"):
+        match = re.search(f"<{tag}>([^<]*)</{tag}>", text)
+        if match:
+            found.append(match.group(1))
+    return ": ".join(found)[:_MAX_MESSAGE]
+
+
+def _json_object(body: bytes) -> Optional[Json]:
+    try:
+        value = json.loads(body, parse_int=_parse_int)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _parse_int(digits: str) -> Union[int, float]:
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.nan
+
+
+def _message(reply: Json, body: bytes) -> str:
+    for key in ("message", "msg"):
+        said = read_text(reply.get(key))
+        if said:
+            return said[:_MAX_MESSAGE]
+    title = re.search(rb"<title>([^<]*)</title>", body, re.IGNORECASE)
+    return title.group(1).decode("utf-8", "replace").strip()[:_MAX_MESSAGE] if title else ""

@@ -1,0 +1,112 @@
+"""When to try again, and waiting that an abort ends at once. Decisions here are pure."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, replace
+from typing import Callable, Optional, Tuple
+
+from .codes import Again, again
+from .errors import UploadError
+
+MAX_RATE_WAIT = 120.0  # seconds spent on rate limits, or on a busy platform, in one call
+MAX_RETRY_AFTER = 60.0  # a longer Retry-After is the caller's to wait for
+BUSY_DELAY = 1.0  # seconds between two tries of a busy platform
+_LIMITS = {Again.ONCE: 1, Again.TWICE: 2}
+
+
+class Aborted(Exception):
+    """The upload this thread works for has been stopped. Never leaves the package."""
+
+
+class Abort:
+    """One upload's stop signal; the first reason given is the one that counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self.reason: Optional[BaseException] = None
+
+    def set(self, reason: Optional[BaseException] = None) -> None:
+        """Stop everything that works for this upload."""
+        with self._lock:
+            if not self._event.is_set():
+                self.reason = reason
+                self._event.set()
+
+    def is_set(self) -> bool:
+        """Say whether the upload has been stopped."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise :class:`Aborted` if the upload has been stopped."""
+        if self._event.is_set():
+            raise Aborted
+
+    def wait(self, delay: float) -> None:
+        """Wait *delay* seconds; raise :class:`Aborted` as soon as the upload is stopped."""
+        if self._event.wait(delay):
+            raise Aborted
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often and how fast one call is repeated.
+
+    :ivar retries: further attempts after a transient failure
+    :ivar backoff: the first delay in seconds; each further one doubles it
+    :ivar draw: gives the random factor of a delay, 0.8 to 1.2
+    """
+
+    retries: int = 2
+    backoff: float = 1.0
+    draw: Callable[[], float] = lambda: random.uniform(0.8, 1.2)
+
+    def delay(self, failures: int) -> float:
+        """Return the seconds to wait after that many failures."""
+        return float(self.backoff * 2 ** (failures - 1) * self.draw())
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What has been tried for one call so far. Immutable: :meth:`after` returns the next state."""
+
+    policy: Policy
+    failures: int = 0
+    waited: float = 0.0
+
+    def after(
+        self, error: UploadError, repeatable: bool = True
+    ) -> Tuple[Optional[float], Attempts]:
+        """Return the seconds to wait before the next attempt, None for no further one.
+
+        :param error: how the attempt ended
+        :param repeatable: False if an attempt without a clear refusal may not be repeated
+        """
+        kind = again(error)
+        if kind in (Again.NEVER, Again.TOKEN):
+            return None, self
+        if kind is Again.BACKOFF and not repeatable:
+            return None, self
+        if kind in (Again.RATE, Again.BUSY):
+            return self._by_the_clock(kind, error)
+        failures = self.failures + 1
+        if failures > min(self.policy.retries, _LIMITS.get(kind, self.policy.retries)):
+            return None, self
+        delay = max(self.policy.delay(failures), error.retry_after or 0.0)
+        if (error.retry_after or 0.0) > MAX_RETRY_AFTER:
+            return None, self
+        return delay, replace(self, failures=failures)
+
+    def _by_the_clock(self, kind: Again, error: UploadError) -> Tuple[Optional[float], Attempts]:
+        if kind is Again.BUSY:
+            delay = BUSY_DELAY
+        elif error.retry_after is not None:
+            delay = error.retry_after
+        else:
+            delay = self.policy.delay(max(1, round(self.waited).bit_length()))
+        if (error.retry_after or 0.0) > MAX_RETRY_AFTER or self.waited >= MAX_RATE_WAIT:
+            return None, self
+        delay = min(max(delay, 0.05), MAX_RATE_WAIT - self.waited)
+        return delay, replace(self, waited=self.waited + delay)
