@@ -14,7 +14,7 @@ import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from .source import Source, find_name, open_source
 
@@ -26,12 +26,10 @@ WINDOW_SIZE = 2 << 20  # bytes mapped at once; measured: 1 MiB is slower, 4 MiB 
 THREAD_FROM_SIZE = 256 << 10  # bytes; below this a thread costs more than it saves
 CHECK_INTERVAL = 0.05  # seconds between checks while sha1 is waited for
 
-if sys.version_info >= (3, 9):  # OpenSSL in FIPS mode gives md5 only to those who say this
-    new_md5 = partial(hashlib.md5, usedforsecurity=False)
-    new_sha1 = partial(hashlib.sha1, usedforsecurity=False)
-else:
-    new_md5 = hashlib.md5
-    new_sha1 = hashlib.sha1
+# OpenSSL in FIPS mode gives md5 only to those who say so.
+_NOT_FOR_SECURITY: Dict[str, Any] = {"usedforsecurity": False} if sys.version_info >= (3, 9) else {}
+new_md5 = partial(hashlib.md5, **_NOT_FOR_SECURITY)
+new_sha1 = partial(hashlib.sha1, **_NOT_FOR_SECURITY)
 
 
 @dataclass(frozen=True)
