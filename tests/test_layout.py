@@ -19,6 +19,7 @@ LAYERS = [
     "names",
     "replies",
     "protocol",
+    "ranges",
     "source",
     "hashing",
     "retry",
