@@ -1,0 +1,254 @@
+"""The emulator itself: options, start and stop, and what a test asks it afterwards."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from .behaviour import BEHAVIOUR_NAMES, Behaviour
+from .connections import Connection, Listener, bound_address
+from .faults import Fault, FaultScript
+from .files import StoredFile
+from .handler import Handler
+from .journal import Journal, Request
+from .service import Service
+
+
+class Emulator:
+    """A local QQ Bot API and object storage, as strict as the platform.
+
+    It listens on loopback from :meth:`start` (or ``with``) to :meth:`stop`::
+
+        with Emulator() as emulator:
+            uploader = Uploader(
+                emulator.app_id, emulator.client_secret,
+                api_url=emulator.api_url, token_url=emulator.token_url,
+            )
+            result = uploader.upload("c2c", "OPENID", "holiday.mp4")
+            assert emulator.received(result.file_info) == pathlib.Path("holiday.mp4").read_bytes()
+
+    Any openid is a known user and a known group. All options can be changed while it runs,
+    through :attr:`behaviour`.
+
+    :param app_id, client_secret: the one bot there is.
+    :param index_base: number of the first part; the live platform counts from 1.
+    :param numbers: ``"mixed"`` as live (block sizes and ``expires_in`` as text, the rest numbers),
+        ``"text"``, ``"number"`` or ``"float"`` for all of them.
+    :param config: where ``concurrency`` and its fellows are: ``"nested"`` in ``upload_config``,
+        ``"flat"``, ``"both"`` (worthless values at the top level) or ``"none"``.
+    :param wrapped: put the fields of every good reply under ``data``.
+    :param shuffled: list the parts out of order.
+    :param aliases: ``part_list``, ``part_index`` and ``url`` instead of ``parts``, ``index`` and
+        ``presigned_url``.
+    :param part_sizes, part_indexes: whether each part names its size and its index.
+    :param block_size, concurrency, retry_timeout, retry_delay: what prepare answers (bytes and
+        seconds). Ints are spelled as ``numbers`` says, anything else is sent as it is.
+    :param token_ttl: ``expires_in`` of a token, in seconds. One that is no positive number is
+        sent all the same; the token then lives 7200 s.
+    :param url_ttl: seconds until presigned URLs expire.
+    :param upload_ttl: seconds after which an upload that was not completed is forgotten.
+    :param daily_quota: bytes that may be uploaded; there is no midnight here.
+    :param max_file_size: bytes.
+    :param quota_stage: where the quota is charged, ``"prepare"`` or ``"complete"``.
+    :param file_info_ttl: ``ttl`` of a ``file_info`` in seconds; 0 for no end, None to leave it out.
+    :param part_md5_checked_at: ``"finish"`` or ``"complete"``.
+    :param finish_repeatable, complete_repeatable: whether a repetition after success succeeds.
+    :param instant: answer prepare for content that is already here with no parts and a
+        ``file_info``.
+    :param busy_finishes: each part's first so many part_finish calls are answered 40093001.
+    :param latency: seconds added to each API call.
+    :param rate_limits: enforce 10 prepare, 10 finish and 50 files calls a second (22009).
+    :param keep_bodies: False lets the bytes go once they were checked; :meth:`received` is then
+        not available, :meth:`stored` is.
+    :param ssl_context: a server-side context, for https.
+    :param host, port: where to listen; port 0 takes a free one.
+    :param storage_host: host name in presigned URLs, if it shall be another name of ``host``.
+    :param faults: faults from the start, see :class:`Fault`.
+    :param seed: for the draws of faults with a ``chance``.
+    :raises ValueError: for an option that has no such value.
+    """
+
+    def __init__(
+        self,
+        *,
+        app_id: str = "102000001",
+        client_secret: str = "emulator-secret",
+        index_base: int = 1,
+        numbers: str = "mixed",
+        config: str = "nested",
+        wrapped: bool = False,
+        shuffled: bool = False,
+        aliases: bool = False,
+        part_sizes: bool = True,
+        part_indexes: bool = True,
+        block_size: object = 10_485_760,
+        concurrency: object = 1,
+        retry_timeout: object = 300,
+        retry_delay: object = 1,
+        token_ttl: object = 7200,
+        url_ttl: float = 600.0,
+        upload_ttl: float = 3600.0,
+        daily_quota: int = 2 << 30,
+        max_file_size: int = 200 << 20,
+        quota_stage: str = "prepare",
+        file_info_ttl: object = 86400,
+        part_md5_checked_at: str = "finish",
+        finish_repeatable: bool = True,
+        complete_repeatable: bool = False,
+        instant: bool = False,
+        busy_finishes: int = 0,
+        latency: float = 0.0,
+        rate_limits: bool = False,
+        keep_bodies: bool = True,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        storage_host: Optional[str] = None,
+        faults: Iterable[Fault] = (),
+        seed: int = 0,
+    ) -> None:
+        given = dict(locals())
+        self.app_id = app_id
+        self.client_secret = client_secret
+        #: The options above, changeable at any time.
+        self.behaviour = Behaviour(**{name: given[name] for name in BEHAVIOUR_NAMES})
+        self._journal = Journal()
+        self._service = Service(self.behaviour, self._journal)
+        self._script = FaultScript(faults, seed)
+        self._ssl_context = ssl_context
+        self._address: Tuple[str, int] = (host, port)
+        self._listener: Optional[Listener] = None
+        self._accepted_before = 0
+        #: Every request in order of arrival; may be cleared.
+        self.requests: List[Request] = self._journal.requests
+        #: One line for each thing a client did that the platform's contract forbids.
+        self.refusals: List[str] = self._journal.refusals
+        #: Bodies of the messages taken, with ``scene`` and ``target`` added.
+        self.messages: List[Dict[str, object]] = self._service.message_desk.messages
+
+    def start(self) -> "Emulator":
+        """Begin to listen. After :meth:`stop` it starts again on the same port, knowing all.
+
+        :raises OSError: if the port is taken.
+        """
+        if self._listener is None:
+            listener = Listener(self._address, self._serve)
+            self._address = bound_address(listener)
+            storage = self.behaviour.storage_host
+            self._service.uploads.storage_url = self._url(storage or self._address[0])
+            self._listener = listener
+            listener.run()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, cut every connection, end every thread."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            self._accepted_before += listener.accepted
+            listener.stop()
+
+    def __enter__(self) -> "Emulator":
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _url(self, host: str) -> str:
+        if not self._address[1]:
+            raise RuntimeError("the emulator has no address before start()")
+        scheme = "https" if self._ssl_context else "http"
+        name = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{name}:{self._address[1]}"
+
+    @property
+    def api_url(self) -> str:
+        """Scheme, host and port, as in ``http://127.0.0.1:40123``."""
+        return self._url(self._address[0])
+
+    @property
+    def token_url(self) -> str:
+        """Where the bot gets its access token."""
+        return f"{self.api_url}/app/getAppAccessToken"
+
+    @property
+    def connections(self) -> int:
+        """Connections accepted so far."""
+        listener = self._listener
+        return self._accepted_before + (listener.accepted if listener else 0)
+
+    @property
+    def open_connections(self) -> int:
+        """Connections open right now."""
+        listener = self._listener
+        return listener.open_connections if listener else 0
+
+    def received(self, file_info: str) -> bytes:
+        """Give the bytes of an uploaded file.
+
+        :raises KeyError: if no upload was given this ``file_info``.
+        :raises RuntimeError: with ``keep_bodies=False``.
+        """
+        chunks = self.stored(file_info).chunks
+        if chunks is None:
+            raise RuntimeError("keep_bodies=False: only the digests are left, see stored()")
+        return b"".join(chunks)
+
+    def stored(self, file_info: str) -> StoredFile:
+        """Give name, type, scene and digests of an uploaded file.
+
+        :raises KeyError: if no upload was given this ``file_info``.
+        """
+        return self._service.shelf.get(file_info)
+
+    def forget(self, file_info: str) -> None:
+        """Drop an uploaded file, for long runs that must not grow."""
+        self._service.shelf.forget(file_info)
+
+    def fail(
+        self,
+        stage: str,
+        kind: str,
+        *,
+        part: Optional[int] = None,
+        times: Optional[int] = 1,
+        after: int = 0,
+        chance: float = 1.0,
+        **options: object,
+    ) -> Fault:
+        """Add a fault to the script; the arguments are those of :class:`Fault`."""
+        fault = Fault(
+            stage, kind, part=part, times=times, after=after, chance=chance, **options
+        )
+        self._script.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """Forget every fault that has not struck yet."""
+        self._script.clear()
+
+    def count(self, stage: str) -> int:
+        """How many requests of a stage have come, those under way included."""
+        return self._journal.count(stage)
+
+    def peak(self, stage: str) -> int:
+        """The most requests of a stage that were under way at the same time."""
+        return self._journal.peak(stage)
+
+    def expire_tokens(self) -> None:
+        """End every access token now."""
+        self._service.tokens.expire()
+
+    def expire_urls(self) -> None:
+        """End every presigned URL handed out so far."""
+        self._service.uploads.expire_urls()
+
+    def expire_files(self) -> None:
+        """End every ``file_info`` handed out so far."""
+        self._service.shelf.expire()
+
+    def _serve(self, connection: Connection) -> None:
+        if self._ssl_context is not None:
+            connection.secure(self._ssl_context)
+        listener = self._listener
+        if listener is not None:
+            Handler(connection, listener, self._service, self._journal, self._script)

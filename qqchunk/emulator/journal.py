@@ -1,0 +1,86 @@
+"""What the emulator saw: requests in order of arrival, and what it had to refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from typing import Dict, List, Optional
+
+STAGES = ("token", "prepare", "put", "finish", "complete", "url", "message")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in. A request still under way has ``status`` None."""
+
+    #: One of ``STAGES``, or ``"unknown"`` for a path which the platform does not have.
+    stage: str
+    method: str
+    #: Path and query exactly as sent.
+    path: str
+    #: Names are looked up whatever their case.
+    headers: HTTPMessage
+    #: The parsed JSON body; None if there was none or it was no JSON.
+    body: object = None
+    #: The server's own index of the part, for ``put`` and ``finish``.
+    part_index: Optional[int] = None
+    upload_id: Optional[str] = None
+    #: Bytes of the body that were read.
+    received_bytes: int = 0
+    #: HTTP status of the reply; None while there is none, and for ever if none was sent.
+    status: Optional[int] = None
+    #: Business code of the reply.
+    code: Optional[int] = None
+    #: ``time.monotonic()`` at the arrival of the headers.
+    at: float = 0.0
+    #: Number of the connection it came on, counted from 1.
+    connection: int = 0
+    #: Kind of the fault that was played on it.
+    fault: Optional[str] = None
+
+
+class Journal:
+    """The lists behind ``Emulator.requests`` and ``Emulator.refusals``, safe to share."""
+
+    def __init__(self) -> None:
+        self.requests: List[Request] = []
+        self.refusals: List[str] = []
+        self._lock = threading.Lock()
+        self._counts: Dict[str, int] = {}
+        self._active: Dict[str, int] = {}
+        self._peaks: Dict[str, int] = {}
+
+    def begin(self, request: Request) -> None:
+        """Write down a request that has just arrived."""
+        stage = request.stage
+        with self._lock:
+            self.requests.append(request)
+            self._counts[stage] = self._counts.get(stage, 0) + 1
+            self._active[stage] = self._active.get(stage, 0) + 1
+            self._peaks[stage] = max(self._peaks.get(stage, 0), self._active[stage])
+
+    def end(
+        self, request: Request, *, status: Optional[int], code: Optional[int], received: int
+    ) -> None:
+        """Put the outcome in the place of the request under way."""
+        done = dataclasses.replace(request, status=status, code=code, received_bytes=received)
+        with self._lock:
+            self._active[request.stage] -= 1
+            for position in range(len(self.requests) - 1, -1, -1):
+                if self.requests[position] is request:
+                    self.requests[position] = done
+                    break  # none was found if the test cleared the list meanwhile
+
+    def refuse(self, note: str) -> None:
+        with self._lock:
+            self.refusals.append(note)
+
+    def count(self, stage: str) -> int:
+        with self._lock:
+            return self._counts.get(stage, 0)
+
+    def peak(self, stage: str) -> int:
+        with self._lock:
+            return self._peaks.get(stage, 0)

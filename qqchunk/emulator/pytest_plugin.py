@@ -1,0 +1,16 @@
+"""The ``qq_emulator`` fixture, found by pytest through the package's entry point."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from . import Emulator
+
+
+@pytest.fixture
+def qq_emulator() -> Iterator[Emulator]:
+    """A started :class:`~qqchunk.emulator.Emulator`, new for each test and stopped after it."""
+    with Emulator() as emulator:
+        yield emulator

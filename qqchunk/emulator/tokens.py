@@ -1,0 +1,77 @@
+"""Access tokens: who gets one, how long it lives, what a wrong one is answered."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Dict, Mapping, Optional
+
+from .behaviour import Behaviour, as_seconds
+from .replies import Refused, Reply, error_reply, json_reply
+
+OLD_TOKEN_LIFE = 60.0  # seconds a token lives on once a newer one was fetched
+
+
+class TokenOffice:
+    """Issues access tokens for the one bot there is, and recognises them."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._lock = threading.Lock()
+        self._ends: Dict[str, float] = {}  # token → monotonic second of its end
+
+    def issue(self, content_type: str, body: object) -> Reply:
+        """Answer a call for a token; refusals come with HTTP 200, as on the platform."""
+        if not is_json(content_type):
+            raise Refused(error_reply(100007), f"content type {content_type!r} is not JSON")
+        if not isinstance(body, dict):
+            raise Refused(error_reply(100002), "the body is no JSON object")
+        for name in ("appId", "clientSecret"):
+            if name not in body:
+                raise Refused(error_reply(100007), f"{name} is missing")
+            if not isinstance(body[name], str):
+                raise Refused(error_reply(100002), f"{name} is no JSON string")
+        wanted = self._behaviour
+        if (body["appId"], body["clientSecret"]) != (wanted.app_id, wanted.client_secret):
+            raise Refused(error_reply(100016))
+        token = secrets.token_urlsafe(48)
+        life = as_seconds(wanted.token_ttl, 7200.0)
+        now = time.monotonic()
+        with self._lock:
+            living = {old: end for old, end in self._ends.items() if end > now}
+            self._ends = {old: min(end, now + OLD_TOKEN_LIFE) for old, end in living.items()}
+            self._ends[token] = now + life
+        fields: Dict[str, object] = {
+            "access_token": token,
+            "expires_in": wanted.spell(wanted.token_ttl, live_text=True),
+        }
+        return json_reply(wanted.wrap(fields))
+
+    def check(self, authorization: Optional[str]) -> None:
+        """Raise Refused unless the header holds a living token."""
+        if not authorization:
+            raise Refused(error_reply(11241), "no Authorization header")
+        scheme, _, token = authorization.partition(" ")
+        if scheme != "QQBot" or not token:
+            raise Refused(error_reply(11241), "the Authorization header is not 'QQBot <token>'")
+        with self._lock:
+            end = self._ends.get(token, 0.0)
+        if end <= time.monotonic():
+            raise Refused(error_reply(11244))
+
+    def leaked_in(self, headers: Mapping[str, str], target: str) -> bool:
+        """Say whether a token or the secret shows up in a request where it has no business."""
+        with self._lock:
+            known = [self._behaviour.client_secret, *self._ends]
+        texts = [target, *headers.values()]
+        return any(secret in text for secret in known if secret for text in texts)
+
+    def expire(self) -> None:
+        """End every token at once."""
+        with self._lock:
+            self._ends.clear()
+
+
+def is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "application/json"
