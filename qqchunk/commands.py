@@ -26,7 +26,7 @@ from . import (
 )
 
 _DEMO_SIZE = 8 << 20  # bytes of the file that the demo makes up
-_DEMO_BLOCK_SIZE = 1 << 20  # bytes; small, so that the demo has several parts to show
+_DEMO_BLOCK_SIZE = 1 << 20  # bytes; small, so that there are several parts to show
 _DEMO_OPENID = "0123456789ABCDEF0123456789ABCDEF"
 
 
@@ -84,10 +84,15 @@ def run_emulator(arguments: argparse.Namespace) -> int:
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Upload a file to an emulator and compare what arrived."""
-    from .emulator import Emulator
+    from .emulator import Emulator, Fault
 
+    size = os.path.getsize(arguments.file) if arguments.file else _DEMO_SIZE
+    # Loopback is so fast that nobody would see the bar: let it take about two seconds.
+    slow = Fault("put", "slow", times=None, bandwidth=max(size // 4, 2 * _DEMO_BLOCK_SIZE))
     with contextlib.ExitStack() as stack:
-        emulator = stack.enter_context(Emulator(block_size=_DEMO_BLOCK_SIZE, concurrency=2))
+        emulator = stack.enter_context(
+            Emulator(block_size=_DEMO_BLOCK_SIZE, concurrency=2, faults=[slow])
+        )
         say(arguments, f"an emulator of the platform listens at {emulator.api_url}")
         file = arguments.file or stack.enter_context(_made_up_file())
         file_name = os.path.basename(arguments.file or "demo.bin")
@@ -170,7 +175,7 @@ class _Lines:
 
 
 def _print_result(result: UploadResult, arguments: argparse.Namespace) -> None:
-    expires_at = result.expires_at.isoformat() if result.expires_at else None
+    expires_at = result.expires_at.isoformat(timespec="seconds") if result.expires_at else None
     if arguments.json:
         names = ("file_info", "file_uuid", "ttl", "reused")
         fields = {name: getattr(result, name) for name in names}
