@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple, Union
 
 DEFAULT_BLOCK_SIZE = 10_485_760  # bytes; what the live platform uses
 
-_CHOICES: Dict[str, Tuple[str, ...]] = {
+_CHOICES: Dict[str, Tuple[object, ...]] = {
     "numbers": ("mixed", "text", "number", "float"),
     "config": ("nested", "flat", "both", "none"),
+    "instant": (False, True, "complete"),
     "quota_stage": ("prepare", "complete"),
     "part_md5_checked_at": ("finish", "complete"),
 }
@@ -47,7 +48,7 @@ class Behaviour:
     part_md5_checked_at: str
     finish_repeatable: bool
     complete_repeatable: bool
-    instant: bool
+    instant: Union[bool, str]
     busy_finishes: int
     latency: float
     rate_limits: bool
@@ -58,7 +59,7 @@ class Behaviour:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+                raise ValueError(f"{name} must be one of {choices}, not {value!r}")
 
     def spell(self, value: object, *, live_text: bool = False) -> object:
         """Give a number the way the chosen dialect writes it.

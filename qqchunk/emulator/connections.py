@@ -84,6 +84,8 @@ class Listener(socketserver.TCPServer):
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, socketserver.BaseRequestHandler)
+        # For the client that leaves between select() and accept().
+        self.socket.settimeout(1.0)
         self._serve = serve
         self._lock = threading.Lock()
         self._living: Dict[Connection, threading.Thread] = {}

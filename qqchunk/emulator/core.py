@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 from .behaviour import BEHAVIOUR_NAMES, Behaviour
 from .connections import Connection, Listener, bound_address
@@ -54,7 +54,7 @@ class Emulator:
     :param part_md5_checked_at: ``"finish"`` or ``"complete"``.
     :param finish_repeatable, complete_repeatable: whether a repetition after success succeeds.
     :param instant: answer prepare for content that is already here with no parts and a
-        ``file_info``.
+        ``file_info``; with ``"complete"``, with no parts only: complete then gives it.
     :param busy_finishes: each part's first so many part_finish calls are answered 40093001.
     :param latency: seconds added to each API call.
     :param rate_limits: enforce 10 prepare, 10 finish and 50 files calls a second (22009).
@@ -95,7 +95,7 @@ class Emulator:
         part_md5_checked_at: str = "finish",
         finish_repeatable: bool = True,
         complete_repeatable: bool = False,
-        instant: bool = False,
+        instant: Union[bool, str] = False,
         busy_finishes: int = 0,
         latency: float = 0.0,
         rate_limits: bool = False,
@@ -144,8 +144,10 @@ class Emulator:
         """Stop listening, cut every connection, end every thread."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            self._accepted_before += listener.accepted
-            listener.stop()
+            try:
+                listener.stop()
+            finally:
+                self._accepted_before += listener.accepted
 
     def __enter__(self) -> "Emulator":
         return self.start()

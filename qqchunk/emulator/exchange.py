@@ -41,6 +41,8 @@ class Exchange:
         headers = cast(HTTPMessage, handler.headers)
         self.call: Call = read_path(handler.command, handler.path, headers)
         length = headers.get("Content-Length", "")
+        if not length and handler.command in ("GET", "DELETE"):
+            length = "0"
         self._readable = length.isdigit() and "Transfer-Encoding" not in headers
         self.length = int(length) if self._readable else 0
         if not self._readable:

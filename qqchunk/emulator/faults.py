@@ -41,6 +41,8 @@ _KINDS: Dict[str, str] = {
 }
 _OPTIONS: Dict[str, FrozenSet[str]] = {k: frozenset(v.split()) for k, v in _KINDS.items()}
 
+_NUMBERS = {"at_bytes", "bandwidth", "delay", "linger", "size", "status"}
+
 KINDS = tuple(_KINDS)
 
 
@@ -113,6 +115,14 @@ class Fault:
             raise ValueError(f"fault {kind!r} has no option {', '.join(unknown)}")
         if (times is not None and times < 0) or after < 0 or not 0 <= chance <= 1:
             raise ValueError("times and after must not be negative, chance must be 0 … 1")
+        for name in _NUMBERS & set(options):
+            value = options[name]
+            if value is None and name == "size":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+                raise ValueError(f"{name} must be a number from 0 on, not {value!r}")
+        if options.get("bandwidth") == 0:
+            raise ValueError("a bandwidth of 0 is stop_reading")
         self.stage = stage
         self.kind = kind
         self.part = part

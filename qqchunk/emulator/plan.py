@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from .behaviour import DEFAULT_BLOCK_SIZE, Behaviour, as_size
 from .files import Bytes
@@ -43,9 +43,9 @@ def plan_fields(
     upload_id: str,
     file_size: int,
     parts: List[PlannedPart],
-    sign: Callable[[PlannedPart], str],
+    urls: List[str],
 ) -> Dict[str, object]:
-    """Word the reply to prepare."""
+    """Word the reply to prepare; ``urls`` has one for each part."""
     block_size = behaviour.block_size
     known_size = as_size(block_size)
     if known_size and known_size > file_size and isinstance(block_size, int):
@@ -54,7 +54,7 @@ def plan_fields(
         "upload_id": upload_id,
         "block_size": behaviour.spell(block_size, live_text=True),
     }
-    listed = [_part_fields(behaviour, part, sign(part)) for part in parts]
+    listed = [_part_fields(behaviour, part, url) for part, url in zip(parts, urls)]
     if behaviour.shuffled and len(listed) > 1:
         in_order = list(listed)
         random.Random(upload_id).shuffle(listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Mapping, Tuple
 
 from .replies import Reply, gateway_page, storage_error
@@ -34,6 +35,8 @@ def scripted_reply(stage: str, options: Options, default_status: int) -> Reply:
         if stage == "put":
             return storage_error(status, STORAGE_CODES.get(status, "Error"), "emulated", headers)
         return gateway_page(status, headers)
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body)
     data = body if isinstance(body, bytes) else str(body).encode("utf-8")
     if not any(name.lower() == "content-type" for name, _ in headers):
         kind = "text/html" if data.lstrip()[:1] == b"<" else "application/json"

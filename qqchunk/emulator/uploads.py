@@ -6,12 +6,12 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 from urllib.parse import quote
 
 from . import fields as wanted
 from .behaviour import Behaviour, as_size
-from .files import Bytes, Digests, Shelf, digest
+from .files import Bytes, Digests, Shelf, StoredFile, digest
 from .plan import PlannedPart, cut, plan_fields
 from .replies import Refused, Reply, bad_request, error_reply, expired_url, json_reply
 from .signing import Signer
@@ -31,6 +31,8 @@ class Upload:
     urls_end: float
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    #: The file of the same content that is here already; such an upload has no parts.
+    known: Optional[StoredFile] = None
     #: The successful reply to complete; None until then.
     success: Optional[Reply] = None
     #: Whether that reply went out whole.
@@ -52,9 +54,11 @@ class UploadDesk:
     def prepare(self, scene: str, target: str, body: Dict[str, object]) -> Reply:
         file_type, name, digests = wanted.prepare_fields(body)
         self._shelf.check(file_type, name, digests.size)
-        self._shelf.charge(digests.size, "prepare")
         behaviour = self._behaviour
-        planned = cut(digests.size, behaviour)
+        known = self._shelf.known(scene, digests) if behaviour.instant else None
+        if known is None:
+            self._shelf.charge(digests.size, "prepare")
+        planned = [] if known else cut(digests.size, behaviour)
         now = time.monotonic()
         upload = Upload(
             id=f"upload_{time.time_ns()}_{secrets.randbelow(900_000) + 10_000}",
@@ -65,13 +69,11 @@ class UploadDesk:
             digests=digests,
             parts={part.index: part for part in planned},
             urls_end=now + behaviour.url_ttl,
+            known=known,
         )
-        known = self._shelf.known(scene, digests) if behaviour.instant else None
-        shown: List[PlannedPart] = [] if known else planned
-        fields = plan_fields(
-            behaviour, upload.id, digests.size, shown, lambda part: self._sign("PUT", upload, part)
-        )
-        if known:
+        urls = [self._sign("PUT", upload, part) for part in planned]
+        fields = plan_fields(behaviour, upload.id, digests.size, planned, urls)
+        if known and behaviour.instant is True:
             stored = self._shelf.again(known, file_type, name)
             fields.update(self._shelf.reply_fields(stored))
             return json_reply(behaviour.wrap(fields))
@@ -151,6 +153,9 @@ class UploadDesk:
         raise Refused(error_reply(10000, message="the upload is completed already"), note)
 
     def _merge(self, upload: Upload) -> Reply:
+        if upload.known:
+            again = self._shelf.again(upload.known, upload.file_type, upload.name)
+            return json_reply(self._behaviour.wrap(self._shelf.reply_fields(again)))
         chunks = []
         for part in upload.parts.values():
             if part.body is None or not part.finished:
