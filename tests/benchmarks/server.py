@@ -42,10 +42,11 @@ class Server:
         issued.private_key_and_cert_chain_pem.write_to_path(self._certificate)
         with _listen() as api, _listen() as api_tls, _listen() as cos, _listen() as cos_tls:
             self._urls = _urls(api, api_tls)
+            self._storage_urls = _urls(cos, cos_tls)
             storage = Listeners(cos, cos_tls, self._certificate)
             for _ in range(STORAGE_PROCESSES):
                 self._start(serve_storage, storage)
-            self._start(serve_api, Listeners(api, api_tls, self._certificate), _urls(cos, cos_tls))
+            self._start(serve_api, Listeners(api, api_tls, self._certificate), self._storage_urls)
         return self
 
     def __exit__(
@@ -63,6 +64,9 @@ class Server:
 
     def api_url(self, tls: bool = False) -> str:
         return self._urls[1 if tls else 0]
+
+    def storage_url(self, tls: bool = False) -> str:
+        return self._storage_urls[1 if tls else 0]
 
     def behave(self, behaviour: Behaviour) -> None:
         """Sets what every process does from here on, and forgets what was seen before."""

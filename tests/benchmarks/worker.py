@@ -50,7 +50,7 @@ def forget_peak() -> None:
 
 
 def measure(client: Client, path: str, times: int, threads: int) -> Dict[str, object]:
-    """Wall and CPU seconds, and bytes of memory before and at most, of `threads × times` uploads."""
+    """Wall and CPU seconds of `threads × times` uploads, and bytes added to the peak of memory."""
     failures: List[BaseException] = []
 
     def work() -> None:

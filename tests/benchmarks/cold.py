@@ -1,0 +1,78 @@
+"""Cold start: what the import costs, and whether the first token is fetched beside the hashing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Dict, List, Mapping
+
+from .clients import LIBRARY
+from .driver import ROOT, Driver, MissingClientError
+from .report import Gate
+from .server import Server
+from .truth import check, make_file, truth_of
+from .wire import Behaviour
+
+MIB = 1 << 20
+TOKEN_LATENCY = 0.1  # seconds; less than the md5 of the file takes anywhere
+Found = Dict[str, float]
+
+
+def run(server: Server, folder: str, quick: bool) -> Found:
+    """Milliseconds of both imports, and what the first upload took longer than the later ones."""
+    found = _imports(3 if quick else 21)
+    try:
+        found["token share"] = _token(server, folder, 1 if quick else 7)
+    except MissingClientError:
+        pass
+    return found
+
+
+def _imports(rounds: int) -> Found:
+    statements = {"requests": "import requests", LIBRARY: f"import {LIBRARY}"}
+    times: Dict[str, List[float]] = {name: [] for name in statements}
+    for _ in range(rounds):
+        for name, statement in statements.items():
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], cwd=ROOT, env=os.environ, check=True)
+            times[name].append((time.perf_counter() - begin) * 1000)
+    return {f"import {name}": median(values) for name, values in times.items()}
+
+
+def _token(server: Server, folder: str, rounds: int) -> float:
+    """The part of the token's latency that a first upload waited for: 0 hidden, 1 waited out.
+
+    The yardstick is the first upload of another fresh client, to a server that gives tokens at
+    once. The medians of both are compared.
+    """
+    path = make_file(folder, 100 * MIB)
+    walls: Dict[float, List[float]] = {0.0: [], TOKEN_LATENCY: []}
+    for _ in range(rounds):
+        for latency, found in walls.items():
+            behaviour = Behaviour(token_latency=latency)
+            server.behave(behaviour)
+            with Driver(LIBRARY, server.api_url(), server.ca_file) as driver:
+                found.append(driver.run(path).wall)
+            check(truth_of(path, behaviour.block_size), 1, behaviour, *server.report())
+    return (median(walls[TOKEN_LATENCY]) - median(walls[0.0])) / TOKEN_LATENCY
+
+
+def text(found: Mapping[str, float]) -> str:
+    lines = [f"{name}: {found[name]:.0f} ms" for name in found if name.startswith("import")]
+    if "token share" in found:
+        lines.append(
+            f"of a token that takes {TOKEN_LATENCY:g} s the first upload waits for "
+            f"{found['token share']:.0%}"
+        )
+    return "\n".join(lines)
+
+
+def gates(found: Mapping[str, float]) -> List[Gate]:
+    over = found[f"import {LIBRARY}"] - found["import requests"]
+    return [
+        Gate(f"import {LIBRARY} over import requests", over, 30, " ms"),
+        Gate("share of the first token's latency waited for", found.get("token share"), 0.5),
+    ]
