@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from typing import Dict, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional
 
 from .behaviour import Behaviour, as_seconds
 from .replies import Refused, Reply, error_reply, json_reply
@@ -16,10 +16,13 @@ OLD_TOKEN_LIFE = 60.0  # seconds a token lives on once a newer one was fetched
 class TokenOffice:
     """Issues access tokens for the one bot there is, and recognises them."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(
+        self, behaviour: Behaviour, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._behaviour = behaviour
+        self._clock = clock
         self._lock = threading.Lock()
-        self._ends: Dict[str, float] = {}  # token → monotonic second of its end
+        self._ends: Dict[str, float] = {}  # token → second of the clock at its end
 
     def issue(self, content_type: str, body: object) -> Reply:
         """Answer a call for a token; refusals come with HTTP 200, as on the platform."""
@@ -37,7 +40,7 @@ class TokenOffice:
             raise Refused(error_reply(100016))
         token = secrets.token_urlsafe(48)
         life = as_seconds(wanted.token_ttl, 7200.0)
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             living = {old: end for old, end in self._ends.items() if end > now}
             self._ends = {old: min(end, now + OLD_TOKEN_LIFE) for old, end in living.items()}
@@ -57,7 +60,7 @@ class TokenOffice:
             raise Refused(error_reply(11241), "the Authorization header is not 'QQBot <token>'")
         with self._lock:
             end = self._ends.get(token, 0.0)
-        if end <= time.monotonic():
+        if end <= self._clock():
             raise Refused(error_reply(11244))
 
     def leaked_in(self, headers: Mapping[str, str], target: str) -> bool:
