@@ -97,9 +97,8 @@ def _walk_side_by_side(
         try:
             other = executor.submit(_walk, source, 0, source.size, stop_if_asked, sha1)
             md5_10m = _walk_whole(source, check_both, md5)
-            while not other.done():
-                wait([other], CHECK_INTERVAL)
-                check_both()
+            while not wait([other], CHECK_INTERVAL).done:
+                check()
             other.result()
         except BaseException:
             stop.set()

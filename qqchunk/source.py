@@ -171,19 +171,16 @@ def _rewind(file: Any) -> Optional[int]:
 
 
 def _copy(file: Any, name: str, max_size: Optional[int]) -> Source:
+    """Copy what read() gives, but no more than it takes to be over the limit."""
     size = 0
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BLOCK_SIZE)
     try:
-        while True:
-            wanted = SPOOL_BLOCK_SIZE
-            if max_size is not None:
-                wanted = min(wanted, max_size + 1 - size)
-            block = _read_block(file, wanted)
+        while max_size is None or size <= max_size:
+            left = SPOOL_BLOCK_SIZE if max_size is None else max_size + 1 - size
+            block = _read_block(file, min(left, SPOOL_BLOCK_SIZE))
             if not block:
                 break
             size += len(block)
-            if max_size is not None and size > max_size:
-                raise UploadFileTooLargeError(name, size, max_size)
             spool.write(block)
         if size > SPOOL_BLOCK_SIZE:
             spool.flush()

@@ -304,6 +304,13 @@ def test_flasks_filename_wins_over_the_form_fields_name() -> None:
     assert find_name(file) == "cat.png"
 
 
+@pytest.mark.parametrize("filename", [None, "", 5])
+def test_filename_that_is_no_name_does_not_count(filename: Any) -> None:
+    file = Reader(SMALL)
+    vars(file).update(filename=filename, name="pictures/cat.png")
+    assert find_name(file) == "cat.png"
+
+
 # File objects that are read in place
 
 
@@ -530,7 +537,9 @@ def test_read_may_give_any_bytes_like(make: Callable[[bytes], Any]) -> None:
     assert upload(Reader(make(LARGE)), "a.bin") == LARGE
 
 
-@pytest.mark.parametrize("size", [SPOOL_BLOCK_SIZE, SPOOL_BLOCK_SIZE + 1])
+@pytest.mark.parametrize("size", [
+    SPOOL_BLOCK_SIZE, SPOOL_BLOCK_SIZE + 1, 3 * SPOOL_BLOCK_SIZE + 10
+])
 def test_only_what_is_over_one_block_takes_a_file(size: int) -> None:
     with open_source(Reader(LARGE[:size]), "a.bin") as source:
         assert isinstance(source, ranges.FileSource) == (size > SPOOL_BLOCK_SIZE)
@@ -696,6 +705,14 @@ def test_users_position_stays_without_pread(
         file.seek(1000)
         assert upload(file) == LARGE
         assert file.tell() == 1000
+
+
+def test_reading_with_pread_moves_no_position(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_source(path) as source:
+        monkeypatch.delattr(os, "lseek")
+        assert content(source) == LARGE
 
 
 def test_closed_source_cannot_be_read(opened: Source) -> None:
