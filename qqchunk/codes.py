@@ -12,6 +12,9 @@ from typing import Any, Dict, Iterable, Optional, Type
 from .errors import (
     ApiError,
     AuthenticationError,
+    PartUploadError,
+    ProtocolError,
+    TransportError,
     UploadDailyLimitExceededError,
     UploadError,
     UploadFileTooLargeError,
@@ -166,9 +169,9 @@ def find_rule(http_status: Optional[int], code: Optional[int], err_code: Optiona
 
 
 def again(error: UploadError) -> Again:
-    """Say whether the call that ended in *error* may be made again."""
-    if error.http_status is None or error.http_status < 300 and error.code is None:
-        return Again.BACKOFF if error.retryable else Again.NEVER  # no reply, or no refusal
+    """Say whether, and how, the call that ended in *error* may be made again."""
+    if isinstance(error, (TransportError, ProtocolError, PartUploadError)):
+        return Again.BACKOFF if error.retryable else Again.NEVER
     return find_rule(error.http_status, error.code, error.err_code).again
 
 

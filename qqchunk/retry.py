@@ -13,6 +13,7 @@ from .errors import UploadError
 MAX_RATE_WAIT = 120.0  # seconds spent on rate limits, or on a busy platform, in one call
 MAX_RETRY_AFTER = 60.0  # a longer Retry-After is the caller's to wait for
 BUSY_DELAY = 1.0  # seconds between two tries of a busy platform
+MIN_RATE_DELAY = 0.2  # seconds; a rate limit is never answered with a burst
 _LIMITS = {Again.ONCE: 1, Again.TWICE: 2}
 
 
@@ -21,19 +22,14 @@ class Aborted(Exception):
 
 
 class Abort:
-    """One upload's stop signal; the first reason given is the one that counts."""
+    """One upload's stop signal."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._lock = threading.Lock()
-        self.reason: Optional[BaseException] = None
 
-    def set(self, reason: Optional[BaseException] = None) -> None:
+    def set(self) -> None:
         """Stop everything that works for this upload."""
-        with self._lock:
-            if not self._event.is_set():
-                self.reason = reason
-                self._event.set()
+        self._event.set()
 
     def is_set(self) -> bool:
         """Say whether the upload has been stopped."""
@@ -74,6 +70,7 @@ class Attempts:
 
     policy: Policy
     failures: int = 0
+    limits: int = 0
     waited: float = 0.0
 
     def after(
@@ -94,19 +91,20 @@ class Attempts:
         failures = self.failures + 1
         if failures > min(self.policy.retries, _LIMITS.get(kind, self.policy.retries)):
             return None, self
-        delay = max(self.policy.delay(failures), error.retry_after or 0.0)
-        if (error.retry_after or 0.0) > MAX_RETRY_AFTER:
+        asked = error.retry_after or 0.0
+        if asked > MAX_RETRY_AFTER:
             return None, self
-        return delay, replace(self, failures=failures)
+        return max(self.policy.delay(failures), asked), replace(self, failures=failures)
 
     def _by_the_clock(self, kind: Again, error: UploadError) -> Tuple[Optional[float], Attempts]:
-        if kind is Again.BUSY:
-            delay = BUSY_DELAY
-        elif error.retry_after is not None:
+        limits = self.limits + 1
+        if error.retry_after is not None:
             delay = error.retry_after
+        elif kind is Again.BUSY:
+            delay = BUSY_DELAY
         else:
-            delay = self.policy.delay(max(1, round(self.waited).bit_length()))
-        if (error.retry_after or 0.0) > MAX_RETRY_AFTER or self.waited >= MAX_RATE_WAIT:
+            delay = self.policy.delay(min(limits, 6))
+        if delay > MAX_RETRY_AFTER or self.waited >= MAX_RATE_WAIT:
             return None, self
-        delay = min(max(delay, 0.05), MAX_RATE_WAIT - self.waited)
-        return delay, replace(self, waited=self.waited + delay)
+        delay = min(max(delay, MIN_RATE_DELAY), MAX_RATE_WAIT - self.waited)
+        return delay, replace(self, limits=limits, waited=self.waited + delay)

@@ -1,0 +1,111 @@
+"""The message that carries a file, and the file that the platform fetches by itself."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from posixpath import basename
+from typing import Any, Dict, Optional, Union
+from urllib.parse import unquote, urlsplit
+
+from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED
+from .errors import UploadError
+from .names import (
+    ChatType,
+    FileType,
+    Secret,
+    check_chat_type,
+    check_file_type,
+    clean_file_name,
+    guess_file_type,
+)
+from .operation import Operation
+from .protocol import UploadResult, message_call, url_call
+from .replies import Call, unwrap
+from .settings import check_count, check_url
+from .transport import Transport
+
+_MAX_SEQ = 1_000_000  # small enough for any integer type at the other end
+
+
+@dataclass(frozen=True)
+class Message:
+    """What goes to the chat with the file.
+
+    :ivar msg_seq: drawn once, so that a repeat of the message can be told from another one
+    """
+
+    content: Optional[str]
+    msg_id: Optional[str]
+    event_id: Optional[str]
+    msg_seq: int
+
+    @classmethod
+    def checked(
+        cls,
+        content: Optional[str],
+        msg_id: Optional[str],
+        event_id: Optional[str],
+        msg_seq: Optional[int],
+    ) -> Message:
+        """Return the message, with a msg_seq of its own if none is given.
+
+        :raises TypeError: an argument of a wrong type
+        :raises ValueError: both *msg_id* and *event_id*, or a *msg_seq* below 0
+        """
+        for name, value in (("content", content), ("msg_id", msg_id), ("event_id", event_id)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be text, not {type(value).__name__}")
+        if msg_id is not None and event_id is not None:
+            raise ValueError("a message replies to a msg_id or to an event_id, not to both")
+        if msg_seq is None:
+            # Not 1: that is what the bot's text reply to the same message will have.
+            msg_seq = random.randint(2, _MAX_SEQ)
+        return cls(content, msg_id, event_id, check_count("msg_seq", msg_seq, 0))
+
+    def send(
+        self,
+        operation: Operation,
+        transport: Transport,
+        chat_type: ChatType,
+        target_id: str,
+        result: UploadResult,
+    ) -> Dict[str, Any]:
+        """Send it with the file of *result*; return the platform's reply."""
+        operation.enter("message")
+        call = message_call(
+            chat_type, target_id, result.file_info, msg_seq=self.msg_seq, msg_id=self.msg_id,
+            event_id=self.event_id, content=self.content,
+            file_name=operation.file_name, file_size=operation.file_size)
+        outcome = operation.call(transport.call, call, operation.lifeline)
+        error = outcome.error
+        if error is not None and outcome.replayed:
+            if DUPLICATE_MESSAGE in (error.code, error.err_code):
+                return {"id": None, "deduplicated": True}
+        return unwrap(outcome.get(), "id")
+
+
+def is_expired(error: UploadError) -> bool:
+    """Say whether a message was refused because its ``file_info`` is too old."""
+    return FILE_INFO_EXPIRED in (error.code, error.err_code)
+
+
+def checked_url_call(
+    chat_type: Union[str, ChatType],
+    target_id: str,
+    url: str,
+    file_type: Union[None, int, FileType],
+    file_name: Optional[str],
+) -> Call:
+    """Return the call that lets the platform download *url*.
+
+    :raises TypeError: an argument of a wrong type
+    :raises ValueError: an argument of a wrong value
+    """
+    chat = check_chat_type(chat_type)
+    if file_name is not None and not isinstance(file_name, str):
+        raise TypeError(f"file_name must be text, not {type(file_name).__name__}")
+    secret_url = Secret(check_url("url", url))
+    name = clean_file_name(file_name or unquote(basename(urlsplit(secret_url).path)))
+    kind = guess_file_type(name) if file_type is None else check_file_type(file_type)
+    return url_call(chat, target_id, secret_url, kind, name)

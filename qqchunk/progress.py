@@ -1,0 +1,138 @@
+"""How far an upload is: the numbers, who is told, and the tqdm bar."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Union
+
+INTERVAL = 0.05  # seconds between two reports
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an upload is.
+
+    :ivar stage: ``hashing``, ``preparing``, ``uploading``, ``waiting`` (all is sent, the platform
+        works), at last ``done``
+    :ivar uploaded_bytes: handed to the network so far, from 0; never goes back
+    :ivar total_bytes: the file's size
+    :ivar completed_parts: parts the platform has confirmed, from 0; never goes back
+    :ivar total_parts: all parts; 0 until the platform has said how many
+    """
+
+    stage: str
+    uploaded_bytes: int
+    total_bytes: int
+    completed_parts: int
+    total_parts: int
+
+
+Callback = Callable[[Progress], object]
+
+
+class Reporter:
+    """Collects the numbers and tells them to a callback, on the thread that calls :meth:`tell`.
+
+    :param callback: None if nobody wants to know
+    :param total_bytes: the file's size
+    :param clock: monotonic seconds
+    """
+
+    def __init__(
+        self,
+        callback: Optional[Callback],
+        total_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._callback = callback
+        self._clock = clock
+        self._next = 0.0
+        self._last: Optional[Progress] = None
+        self._now = Progress("hashing", 0, total_bytes, 0, 0)
+        self._marks: List[int] = []
+        self.stage = "hashing"
+        self.completed_parts = 0
+
+    def plan(self, total_parts: int) -> None:
+        """Begin to send that many parts; what was sent for an earlier plan has to be caught up."""
+        self._marks = [0] * total_parts
+        self.completed_parts = 0
+
+    def mark(self, position: int, sent: int) -> None:
+        """Note how much of a part is sent; may be called by the thread that sends it.
+
+        A part that is sent again has to reach its old mark before it moves anything.
+        """
+        self._marks[position] = max(self._marks[position], sent)
+
+    def tell(self, final: bool = False) -> None:
+        """Report if something moved and the last report is long enough ago; *final*: report."""
+        if self._callback is None or not final and self._clock() < self._next:
+            return
+        last = self._now
+        total = last.total_bytes
+        self._now = Progress(
+            "done" if final else self._stage(total),
+            total if final else max(last.uploaded_bytes, sum(self._marks)),
+            total,
+            len(self._marks) if final else max(last.completed_parts, self.completed_parts),
+            len(self._marks),
+        )
+        if self._now != self._last:
+            self._last = self._now
+            self._callback(self._now)
+            self._next = self._clock() + INTERVAL
+
+    def _stage(self, total: int) -> str:
+        return "waiting" if self.stage == "uploading" and sum(self._marks) >= total else self.stage
+
+
+class Bar:
+    """A tqdm bar; in a notebook the notebook's.
+
+    :raises ImportError: if tqdm is not installed
+    """
+
+    def __init__(self) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            tqdm = None
+        if tqdm is None:
+            raise ImportError(
+                "progress=True needs tqdm: pip install 'qqchunk[progress]', or give a callable")
+        self._tqdm: Any = tqdm
+        self._bar: Any = None
+
+    def open(self, name: str, total_bytes: int) -> None:
+        """Show the bar of a file."""
+        self._name = name
+        self._bar = self._tqdm(
+            total=total_bytes, unit="B", unit_scale=True, unit_divisor=1024, desc=name)
+
+    def __call__(self, progress: Progress) -> None:
+        label = self._name if progress.stage == "done" else f"{self._name} ({progress.stage})"
+        if label != self._bar.desc:
+            self._bar.set_description_str(label, refresh=progress.stage != "done")
+        self._bar.update(progress.uploaded_bytes - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def check_progress(progress: Union[None, bool, Callback]) -> Union[None, Bar, Callback]:
+    """Return what to call, a new bar for True, or None.
+
+    :raises TypeError: if *progress* is neither a bool nor callable
+    :raises ImportError: if it is True and tqdm is not installed
+    """
+    if progress is None or progress is False:
+        return None
+    if progress is True:
+        return Bar()
+    if not callable(progress):
+        raise TypeError(f"progress must be True or callable, not {type(progress).__name__}")
+    return progress

@@ -1,0 +1,129 @@
+"""One part put to storage once: its bytes are read as they are sent, and hashed on the way."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Callable, Iterator, Optional, Union
+
+from .diagnosis import Diagnosis
+from .errors import PartUploadError, SourceChangedError
+from .hashing import new_md5
+from .lifeline import Lifeline
+from .protocol import Part, Upload
+from .ranges import Source
+from .replies import read_retry_after, storage_message
+from .retry import Aborted
+from .transport import Answer, Transport, transport_error
+
+# bytes; half of this costs noticeably more CPU, and since a write has to be through within the
+# connect timeout, more would fail on slow links
+BLOCK_SIZE = 64 << 10
+
+
+class PartBody:
+    """An iterable of blocks with a length, which requests sends with a Content-Length.
+
+    :param mark: called with the number of bytes handed over so far
+    :param reply_limit: seconds the answer may take once all is handed over
+    :ivar failure: why the bytes could not be had, if that ended it
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        part: Part,
+        mark: Callable[[int], None],
+        lifeline: Lifeline,
+        reply_limit: Optional[float],
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._mark = mark
+        self._lifeline = lifeline
+        self._reply_limit = reply_limit
+        self._md5 = new_md5()
+        self.sent = 0
+        self.failure: Optional[Exception] = None
+
+    def __len__(self) -> int:
+        return self._part.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.sent < self._part.size:
+            self._lifeline.check()
+            block = self._read()
+            self._md5.update(block)
+            yield block
+            self.sent += len(block)  # only now is it out of our hands
+            self._mark(self.sent)
+        self._lifeline.limit(self._reply_limit)
+
+    @property
+    def complete(self) -> bool:
+        """Say whether every byte has been handed over."""
+        return self.sent == self._part.size
+
+    @property
+    def md5(self) -> str:
+        """The md5 of the bytes handed over, lower-case hex."""
+        return self._md5.hexdigest()
+
+    def _read(self) -> bytes:
+        wanted = min(BLOCK_SIZE, self._part.size - self.sent)
+        try:
+            block = self._source.read_at(self._part.offset + self.sent, wanted)
+        except (OSError, ValueError) as error:
+            self.failure = error
+        else:
+            if len(block) == wanted:
+                return block
+            self.failure = SourceChangedError(
+                f"{self._source.name}, put: the file became shorter while it was being uploaded; "
+                "upload it again once nothing writes to it", stage="put")
+        raise Aborted  # an OSError would be taken for the network's
+
+
+def put_part(
+    transport: Transport,
+    upload: Upload,
+    source: Source,
+    part: Part,
+    attempt: int,
+    mark: Callable[[int], None],
+    lifeline: Lifeline,
+) -> Union[str, Exception]:
+    """PUT a part once; return the md5 of what was sent, or what went wrong. Raises Aborted.
+
+    :param attempt: counts from 1, for the exception
+    """
+    body = PartBody(source, part, mark, lifeline, transport.reply_limit())
+    try:
+        answer = transport.put(part.url, body, lifeline)
+    except Aborted:
+        if body.failure is None:
+            raise
+        return body.failure
+    if isinstance(answer, Diagnosis):
+        return transport_error("put", part.url, answer, upload, f"part {part.index}: ")
+    if not 200 <= answer.status < 300:
+        return _refusal(upload, part, attempt, answer)
+    if not body.complete:
+        early = Diagnosis("storage answered before it had the whole part")
+        return transport_error("put", part.url, early, upload, f"part {part.index}: ")
+    return body.md5
+
+
+def _refusal(upload: Upload, part: Part, attempt: int, answer: Answer) -> PartUploadError:
+    said = storage_message(answer.body)
+    transient = answer.status in (408, 429) or answer.status >= 500
+    advice = "try again later" if transient else "upload the file again"
+    return PartUploadError(
+        f"{upload.file_name}, put: part {part.index}: storage answered HTTP {answer.status}"
+        f"{f' ({said})' if said else ''} to attempt {attempt} - {advice}",
+        part_index=part.index, attempts=attempt, file_name=upload.file_name,
+        file_size=upload.file_size, stage="put", http_status=answer.status,
+        # A 403 means that the URL is dead; a new upload gets new ones.
+        retryable=transient or answer.status == 403,
+        retry_after=read_retry_after(
+            answer.headers.get("Retry-After"), datetime.now(timezone.utc)),
+    )

@@ -1,0 +1,382 @@
+"""``Uploader``: prepare, parts, complete; and the message that carries the file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
+from typing import Any, Dict, Iterator, Optional, Set, Tuple, Union
+
+import requests
+
+from .cache import Cache, FileInfoCache
+from .errors import ApiError, format_size
+from .hashing import FileHashes, hash_source
+from .messages import Message, checked_url_call, is_expired
+from .names import (
+    ChatType,
+    FileType,
+    Secret,
+    chat_path,
+    check_chat_type,
+    check_file_type,
+    clean_file_name,
+    guess_file_type,
+)
+from .operation import Cancel, Operation
+from .parts import Parts, StaleUpload
+from .progress import Bar, Callback, Reporter, check_progress
+from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
+from .ranges import Source
+from .sessions import Sessions
+from .settings import check_auth, check_count, check_credentials, check_policy, check_timeout
+from .settings import check_url
+from .source import open_source
+from .transport import Transport, is_plain_refusal
+
+log = logging.getLogger(__name__)
+
+
+class Uploader:
+    """Sends files to QQ chats. One serves many threads, and child processes after a fork.
+
+    :param app_id: the bot's app id, from the QQ open platform console
+    :param client_secret: its secret
+    :param auth: instead of a secret: whatever requests takes as ``auth``. A refused token then
+        raises at once
+    :param session: your session for API calls, with its proxies, CA bundle, adapters and headers
+    :param storage_session: the same for the PUTs to storage; by default one of our own with the
+        ``proxies``, ``verify``, ``cert`` and ``trust_env`` of *session*, and nothing else of it
+    :param api_url: the platform's API
+    :param token_url: where access tokens come from
+    :param timeout: (connect, read) seconds without progress, as in requests; the calls during
+        which the platform works (complete, by URL) may read for 120 s at least
+    :param retries: further attempts of one call after a transient failure; 0 for none
+    :param backoff: seconds; the n-th delay is ``backoff * 2 ** n`` from n = 0 on, times 0.8 to 1.2
+    :param max_concurrency: parts at a time at the most, whatever the server wishes
+    :param max_file_size: bytes; a larger file is refused before it is hashed
+    :param cache: keeps ``file_info`` for reuse: anything with ``get(key)``,
+        ``set(key, value, timeout)`` and ``delete(key)``. Needs *app_id*
+    :raises TypeError: an argument of a wrong type
+    :raises ValueError: an argument of a wrong value, or no credentials
+    """
+
+    def __init__(
+        self,
+        app_id: Union[None, str, int] = None,
+        client_secret: Optional[str] = None,
+        *,
+        auth: Any = None,
+        session: Optional[requests.Session] = None,
+        storage_session: Optional[requests.Session] = None,
+        api_url: str = "https://api.sgroup.qq.com",
+        token_url: str = "https://bots.qq.com/app/getAppAccessToken",
+        timeout: Any = (10.0, 60.0),
+        retries: int = 2,
+        backoff: float = 1.0,
+        max_concurrency: int = 10,
+        max_file_size: int = 200 << 20,
+        cache: Optional[Cache] = None,
+    ) -> None:
+        # Masked first: if a check fails, error trackers print this frame's variables.
+        if isinstance(client_secret, str):
+            client_secret = Secret(client_secret)
+        auth = check_auth(auth)
+        credentials = check_credentials(app_id, client_secret, auth)
+        self._app_id = credentials[0]
+        self._max_concurrency = check_count("max_concurrency", max_concurrency, 1)
+        self._max_file_size = check_count("max_file_size", max_file_size, 1)
+        self._https_only = check_url("api_url", api_url).startswith("https")
+        if cache is not None and not self._app_id:
+            raise ValueError("a cache needs the app_id: a file_info is good for one bot only")
+        self._cache = cache and FileInfoCache(cache, f"{api_url.rstrip('/')} {self._app_id}")
+        sessions = Sessions(session, storage_session)
+        self._transport = Transport(
+            sessions,
+            api_url=api_url,
+            token_url=check_url("token_url", token_url),
+            credentials=credentials,
+            auth=auth,
+            timeout=check_timeout(timeout),
+            policy=check_policy(retries, backoff),
+        )
+        self._operations: Set[Operation] = set()
+        self._lock = threading.Lock()
+        self._close = weakref.finalize(self, sessions.close)
+        _uploaders.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Uploader app_id={self._app_id or None}{'' if self._close.alive else ', closed'}>"
+
+    def __enter__(self) -> Uploader:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what other threads are uploading, and close the connections. May be repeated."""
+        with self._lock:
+            self._close()
+            for operation in self._operations:
+                operation.close()
+
+    def upload(
+        self,
+        chat_type: Union[str, ChatType],
+        target_id: str,
+        file: Any,
+        file_type: Union[None, int, FileType] = None,
+        file_name: Optional[str] = None,
+        *,
+        progress: Union[None, bool, Callback] = None,
+        cancel: Optional[Cancel] = None,
+        deadline: Optional[float] = None,
+    ) -> UploadResult:
+        """Upload a file for one chat, or for others of the same scene; block until it is there.
+
+        :param chat_type: ``"c2c"`` or ``"group"``
+        :param target_id: the openid of the user or the group
+        :param file: a path, bytes, bytearray, memoryview, or anything with a ``read()`` that
+            gives bytes; the whole of it goes up, wherever it stands, and it stays open
+        :param file_type: None guesses it from the name
+        :param file_name: None takes it from *file*
+        :param progress: True for a tqdm bar, or a callable that takes a :class:`Progress`, called
+            on this thread
+        :param cancel: anything with ``is_set()``; ends the upload once that is true
+        :param deadline: seconds for the whole call
+        :returns: the result, whose ``file_info`` goes into a message
+        :raises UploadError: see :mod:`qqchunk.errors`
+        :raises OSError: the file cannot be read
+        :raises ValueError: a wrong argument
+        :raises TypeError: an argument of a wrong type
+        :raises RuntimeError: the uploader is closed
+        """
+        with self._operation(cancel, deadline) as operation:
+            with self._opened(
+                operation, chat_type, target_id, file, file_type, file_name, progress
+            ) as (upload, source):
+                return self._upload(operation, upload, source)
+
+    def upload_url(
+        self,
+        chat_type: Union[str, ChatType],
+        target_id: str,
+        url: str,
+        file_type: Union[None, int, FileType] = None,
+        file_name: Optional[str] = None,
+        *,
+        cancel: Optional[Cancel] = None,
+        deadline: Optional[float] = None,
+    ) -> UploadResult:
+        """Let the platform download a file from *url*; block until it has it.
+
+        The arguments are those of :meth:`upload`. The platform must be able to reach *url*.
+
+        :raises UploadError: see :mod:`qqchunk.errors`
+        :raises ValueError: a wrong argument
+        :raises TypeError: an argument of a wrong type
+        :raises RuntimeError: the uploader is closed
+        """
+        call = checked_url_call(chat_type, target_id, url, file_type, file_name)
+        with self._operation(cancel, deadline) as operation:
+            operation.enter("url")
+            operation.file_name = call.file_name
+            outcome = operation.call(self._transport.call, call, operation.lifeline)
+            return read_result(outcome.get(), _now(), stage="url")
+
+    def send(
+        self,
+        chat_type: Union[str, ChatType],
+        target_id: str,
+        file: Any,
+        file_type: Union[None, int, FileType] = None,
+        file_name: Optional[str] = None,
+        *,
+        content: Optional[str] = None,
+        msg_id: Optional[str] = None,
+        event_id: Optional[str] = None,
+        msg_seq: Optional[int] = None,
+        progress: Union[None, bool, Callback] = None,
+        cancel: Optional[Cancel] = None,
+        deadline: Optional[float] = None,
+    ) -> Dict[str, Any]:
+        """Upload a file and send it to the chat; block until the message is accepted.
+
+        Beside the arguments of :meth:`upload`:
+
+        :param file: may also be the :class:`UploadResult` of an earlier upload in this scene
+        :param content: text beside the file
+        :param msg_id: the message this is a reply to
+        :param event_id: the event this is a reply to
+        :param msg_seq: sets several replies to one message apart; None draws one
+        :returns: the platform's reply; ``{"id": None, "deduplicated": True}`` if it says that it
+            has the message already, after an attempt that it did not answer
+        :raises UploadError: see :mod:`qqchunk.errors`
+        """
+        message = Message.checked(content, msg_id, event_id, msg_seq)
+        chat = check_chat_type(chat_type)
+        with self._operation(cancel, deadline) as operation:
+            if isinstance(file, UploadResult):
+                if file_type is not None or file_name is not None:
+                    raise ValueError("an UploadResult has its file_type and file_name already")
+                return message.send(operation, self._transport, chat, target_id, file)
+            with self._opened(
+                operation, chat, target_id, file, file_type, file_name, progress
+            ) as (upload, source):
+                for last in (False, True):
+                    result = self._upload(operation, upload, source, use_cache=not last)
+                    try:
+                        return message.send(operation, self._transport, chat, target_id, result)
+                    except ApiError as error:
+                        if last or not is_expired(error):
+                            raise
+                        log.warning("%s; uploading it again", error)
+        raise AssertionError("the second round returns or raises")
+
+    # The three steps of the protocol
+
+    def _transfer(
+        self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes
+    ) -> UploadResult:
+        polled: Dict[int, float] = {}
+        last = False
+        while True:
+            try:
+                plan = self._prepare(operation, upload, hashes)
+                if plan.result is not None:
+                    return plan.result
+                operation.enter("put")
+                Parts(
+                    operation, self._transport, upload, source, plan,
+                    md5=hashes.md5, polled=polled, last=last,
+                ).send()
+                source.check_unchanged(stage="put")
+                return self._complete(operation, upload, plan)
+            except StaleUpload as stale:
+                error = stale.error
+            if last:
+                raise error
+            log.warning("%s; preparing the upload anew", error)
+            operation.start_anew()
+            last = True
+
+    def _prepare(self, operation: Operation, upload: Upload, hashes: FileHashes) -> UploadPlan:
+        operation.enter("prepare")
+        call = upload.prepare(hashes.md5, hashes.sha1, hashes.md5_10m)
+        outcome = operation.call(self._transport.call, call, operation.lifeline)
+        plan = read_plan(
+            outcome.get(), upload.file_size, max_concurrency=self._max_concurrency,
+            https_only=self._https_only, now=_now())
+        log.info("%s: %d parts, %d at a time", upload.file_name, len(plan.parts), plan.concurrency)
+        return plan
+
+    def _complete(
+        self, operation: Operation, upload: Upload, plan: UploadPlan
+    ) -> UploadResult:
+        operation.enter("complete")
+        call = upload.complete(plan)
+        outcome = operation.call(self._transport.call, call, operation.lifeline)
+        error = outcome.error
+        if error is not None and outcome.replayed and is_plain_refusal(error):
+            raise StaleUpload(error)  # an answer that was lost may have ended this upload_id
+        return read_result(outcome.get(), _now())
+
+    # What surrounds them
+
+    @contextmanager
+    def _operation(
+        self, cancel: Optional[Cancel], deadline: Optional[float]
+    ) -> Iterator[Operation]:
+        with Operation(cancel, deadline) as operation:
+            with self._lock:
+                if not self._close.alive:
+                    raise RuntimeError("this Uploader is closed: make another one")
+                self._operations.add(operation)
+            try:
+                yield operation
+            finally:
+                with self._lock:
+                    self._operations.discard(operation)
+
+    @contextmanager
+    def _opened(
+        self,
+        operation: Operation,
+        chat_type: Union[str, ChatType],
+        target_id: str,
+        file: Any,
+        file_type: Union[None, int, FileType],
+        file_name: Optional[str],
+        progress: Union[None, bool, Callback],
+    ) -> Iterator[Tuple[Upload, Source]]:
+        chat = check_chat_type(chat_type)
+        chat_path(chat, target_id)  # refuses a bad target before the file is touched
+        kind = None if file_type is None else check_file_type(file_type)
+        callback = check_progress(progress)
+        with ExitStack() as stack:
+            source = stack.enter_context(
+                open_source(file, file_name, max_size=self._max_file_size))
+            name = clean_file_name(source.name)
+            upload = Upload(chat, target_id, kind or guess_file_type(name), name, source.size)
+            operation.file_name, operation.file_size = name, source.size
+            if isinstance(callback, Bar):
+                callback.open(name, source.size)
+                stack.callback(callback.close)
+            operation.reporter = Reporter(callback, source.size)
+            yield upload, source
+
+    def _upload(
+        self, operation: Operation, upload: Upload, source: Source, *, use_cache: bool = True
+    ) -> UploadResult:
+        began = time.monotonic()
+        size = format_size(upload.file_size)
+        log.info("%s: uploading %s for a %s chat", upload.file_name, size, upload.chat_type.value)
+        hashes = self._hash(operation, source)
+        key = self._cache.key(upload, hashes.md5, hashes.sha1) if self._cache else ""
+        result = self._cache.get(key) if self._cache and use_cache else None
+        if result is None:
+            result = self._transfer(operation, upload, source, hashes)
+            if self._cache:
+                self._cache.set(key, result)
+        operation.reporter.tell(final=True)
+        log.info(
+            "%s: %s %s in %.1f s", upload.file_name,
+            "reused" if result.reused else "uploaded", size, time.monotonic() - began)
+        return result
+
+    def _hash(self, operation: Operation, source: Source) -> FileHashes:
+        operation.enter("hash")
+        if not self._transport.needs_token:
+            return hash_source(source, operation.check)
+        token = operation.background(self._transport.token, operation.lifeline)
+        hashes = hash_source(source, operation.check)
+        operation.enter("prepare")
+        operation.wait_for(token)
+        return hashes
+
+    def _after_fork(self) -> None:
+        """Run in the child: the parent's connections and the locks of its threads stay there."""
+        self._lock = threading.Lock()
+        self._operations = set()
+        self._transport.after_fork()
+
+
+_uploaders: weakref.WeakSet[Uploader] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for uploader in list(_uploaders):
+        uploader._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
