@@ -56,8 +56,8 @@ def test_requests_go_on_being_written_down_after_the_list_was_cleared(bot: Bot) 
 def test_md5_of_the_head_ends_at_byte_10_002_432() -> None:
     content = bytes(MD5_10M_SIZE) + b"x"
     with serving(block_size=10_485_760) as bot:
-        reply = bot.upload(content)
-        assert bot.emulator.stored(reply["file_info"]).digests.md5_10m == digests(content)["md5_10m"]
+        stored = bot.emulator.stored(bot.upload(content)["file_info"])
+        assert stored.digests.md5_10m == digests(content)["md5_10m"]
         plan = bot.prepare(content, md5_10m=hashlib.md5(content).hexdigest()).json
         bot.send_parts(plan, content)
         assert bot.complete(plan).codes == (400, 850019, 40034002)
@@ -324,7 +324,8 @@ def spoil(url: str, how: str) -> str:
 def test_altered_url_is_refused(bot: Bot, how: str) -> None:
     answer = bot.put(spoil(first_url(bot), how), CONTENT[:100])
     assert answer.status == 403 and b"<Code>SignatureDoesNotMatch</Code>" in answer.body
-    assert notes(bot) == [f"put part {2 if how == 'other part' else 1}: the presigned URL was altered"]
+    part = 2 if how == "other part" else 1
+    assert notes(bot) == [f"put part {part}: the presigned URL was altered"]
 
 
 def test_equivalent_spelling_of_a_url_is_accepted(bot: Bot) -> None:
@@ -501,8 +502,8 @@ def test_target_ids_are_percent_decoded(bot: Bot) -> None:
     "method, path",
     [
         ("POST", "/v2/users/U1/upload"), ("POST", "/v2/users/a/b/files"), ("GET", "/"),
-        ("POST", "/v2/channels/U1/files"), ("GET", "/v2/users/U1/files"), ("POST", "/v2/users//files"),
-        ("DELETE", "/v2/users/U1/files"),
+        ("POST", "/v2/channels/U1/files"), ("GET", "/v2/users/U1/files"),
+        ("POST", "/v2/users//files"), ("DELETE", "/v2/users/U1/files"),
     ],
 )
 def test_unknown_path_is_404(bot: Bot, method: str, path: str) -> None:
