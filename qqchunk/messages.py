@@ -1,28 +1,18 @@
-"""The message that carries a file, and the file that the platform fetches by itself."""
+"""The message that carries a file."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from posixpath import basename
-from typing import Any, Dict, Optional, Union
-from urllib.parse import unquote, urlsplit
+from typing import Any, Dict, Optional
 
 from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED
 from .errors import UploadError
-from .names import (
-    ChatType,
-    FileType,
-    Secret,
-    check_chat_type,
-    check_file_type,
-    clean_file_name,
-    guess_file_type,
-)
+from .names import ChatType
 from .operation import Operation
-from .protocol import UploadResult, message_call, url_call
-from .replies import Call, unwrap
-from .settings import check_count, check_url
+from .protocol import UploadResult, message_call
+from .replies import unwrap
+from .settings import check_count
 from .transport import Transport
 
 _MAX_SEQ = 1_000_000  # small enough for any integer type at the other end
@@ -88,24 +78,3 @@ class Message:
 def is_expired(error: UploadError) -> bool:
     """Say whether a message was refused because its ``file_info`` is too old."""
     return FILE_INFO_EXPIRED in (error.code, error.err_code)
-
-
-def checked_url_call(
-    chat_type: Union[str, ChatType],
-    target_id: str,
-    url: str,
-    file_type: Union[None, int, FileType],
-    file_name: Optional[str],
-) -> Call:
-    """Return the call that lets the platform download *url*.
-
-    :raises TypeError: an argument of a wrong type
-    :raises ValueError: an argument of a wrong value
-    """
-    chat = check_chat_type(chat_type)
-    if file_name is not None and not isinstance(file_name, str):
-        raise TypeError(f"file_name must be text, not {type(file_name).__name__}")
-    secret_url = Secret(check_url("url", url))
-    name = clean_file_name(file_name or unquote(basename(urlsplit(secret_url).path)))
-    kind = guess_file_type(name) if file_type is None else check_file_type(file_type)
-    return url_call(chat, target_id, secret_url, kind, name)

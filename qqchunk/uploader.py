@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-import weakref
-from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, Optional, Set, Tuple, Union
+from typing import Any, Dict, Optional, Union
 
 import requests
 
 from .cache import Cache, FileInfoCache
 from .errors import ApiError, format_size
 from .hashing import FileHashes, hash_source
-from .messages import Message, checked_url_call, is_expired
-from .names import (
-    ChatType,
-    FileType,
-    Secret,
-    chat_path,
-    check_chat_type,
-    check_file_type,
-    clean_file_name,
-    guess_file_type,
-)
+from .intake import checked_url_call, opened_upload
+from .lifecycle import Lifecycle
+from .messages import Message, is_expired
+from .names import ChatType, FileType, Secret, check_chat_type
 from .operation import Cancel, Operation
 from .parts import Parts, StaleUpload
-from .progress import Bar, Callback, Reporter, check_progress
+from .progress import Callback
 from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
 from .ranges import Source
 from .sessions import Sessions
 from .settings import check_auth, check_count, check_credentials, check_policy, check_timeout
 from .settings import check_url
-from .source import open_source
 from .transport import Transport, is_plain_refusal
 
 log = logging.getLogger(__name__)
@@ -104,13 +92,11 @@ class Uploader:
             timeout=check_timeout(timeout),
             policy=check_policy(retries, backoff),
         )
-        self._operations: Set[Operation] = set()
-        self._lock = threading.Lock()
-        self._close = weakref.finalize(self, sessions.close)
-        _uploaders.add(self)
+        self._lifecycle = Lifecycle(self, sessions, self._transport)
 
     def __repr__(self) -> str:
-        return f"<Uploader app_id={self._app_id or None}{'' if self._close.alive else ', closed'}>"
+        closed = ", closed" if self._lifecycle.closed else ""
+        return f"<Uploader app_id={self._app_id or None}{closed}>"
 
     def __enter__(self) -> Uploader:
         return self
@@ -120,10 +106,7 @@ class Uploader:
 
     def close(self) -> None:
         """Stop what other threads are uploading, and close the connections. May be repeated."""
-        with self._lock:
-            self._close()
-            for operation in self._operations:
-                operation.close()
+        self._lifecycle.close()
 
     def upload(
         self,
@@ -156,9 +139,10 @@ class Uploader:
         :raises TypeError: an argument of a wrong type
         :raises RuntimeError: the uploader is closed
         """
-        with self._operation(cancel, deadline) as operation:
-            with self._opened(
-                operation, chat_type, target_id, file, file_type, file_name, progress
+        with self._lifecycle.operation(cancel, deadline) as operation:
+            with opened_upload(
+                operation, chat_type, target_id, file, file_type, file_name, progress,
+                self._max_file_size,
             ) as (upload, source):
                 return self._upload(operation, upload, source)
 
@@ -183,7 +167,7 @@ class Uploader:
         :raises RuntimeError: the uploader is closed
         """
         call = checked_url_call(chat_type, target_id, url, file_type, file_name)
-        with self._operation(cancel, deadline) as operation:
+        with self._lifecycle.operation(cancel, deadline) as operation:
             operation.enter("url")
             operation.file_name = call.file_name
             outcome = operation.call(self._transport.call, call, operation.lifeline)
@@ -220,23 +204,24 @@ class Uploader:
         """
         message = Message.checked(content, msg_id, event_id, msg_seq)
         chat = check_chat_type(chat_type)
-        with self._operation(cancel, deadline) as operation:
+        with self._lifecycle.operation(cancel, deadline) as operation:
             if isinstance(file, UploadResult):
                 if file_type is not None or file_name is not None:
                     raise ValueError("an UploadResult has its file_type and file_name already")
                 return message.send(operation, self._transport, chat, target_id, file)
-            with self._opened(
-                operation, chat, target_id, file, file_type, file_name, progress
+            with opened_upload(
+                operation, chat, target_id, file, file_type, file_name, progress,
+                self._max_file_size,
             ) as (upload, source):
-                for last in (False, True):
-                    result = self._upload(operation, upload, source, use_cache=not last)
-                    try:
-                        return message.send(operation, self._transport, chat, target_id, result)
-                    except ApiError as error:
-                        if last or not is_expired(error):
-                            raise
-                        log.warning("%s; uploading it again", error)
-        raise AssertionError("the second round returns or raises")
+                result = self._upload(operation, upload, source)
+                try:
+                    return message.send(operation, self._transport, chat, target_id, result)
+                except ApiError as error:
+                    if not is_expired(error):
+                        raise
+                    log.warning("%s; uploading it again", error)
+                result = self._upload(operation, upload, source, use_cache=False)
+                return message.send(operation, self._transport, chat, target_id, result)
 
     # The three steps of the protocol
 
@@ -286,50 +271,6 @@ class Uploader:
             raise StaleUpload(error)  # an answer that was lost may have ended this upload_id
         return read_result(outcome.get(), _now())
 
-    # What surrounds them
-
-    @contextmanager
-    def _operation(
-        self, cancel: Optional[Cancel], deadline: Optional[float]
-    ) -> Iterator[Operation]:
-        with Operation(cancel, deadline) as operation:
-            with self._lock:
-                if not self._close.alive:
-                    raise RuntimeError("this Uploader is closed: make another one")
-                self._operations.add(operation)
-            try:
-                yield operation
-            finally:
-                with self._lock:
-                    self._operations.discard(operation)
-
-    @contextmanager
-    def _opened(
-        self,
-        operation: Operation,
-        chat_type: Union[str, ChatType],
-        target_id: str,
-        file: Any,
-        file_type: Union[None, int, FileType],
-        file_name: Optional[str],
-        progress: Union[None, bool, Callback],
-    ) -> Iterator[Tuple[Upload, Source]]:
-        chat = check_chat_type(chat_type)
-        chat_path(chat, target_id)  # refuses a bad target before the file is touched
-        kind = None if file_type is None else check_file_type(file_type)
-        callback = check_progress(progress)
-        with ExitStack() as stack:
-            source = stack.enter_context(
-                open_source(file, file_name, max_size=self._max_file_size))
-            name = clean_file_name(source.name)
-            upload = Upload(chat, target_id, kind or guess_file_type(name), name, source.size)
-            operation.file_name, operation.file_size = name, source.size
-            if isinstance(callback, Bar):
-                callback.open(name, source.size)
-                stack.callback(callback.close)
-            operation.reporter = Reporter(callback, source.size)
-            yield upload, source
-
     def _upload(
         self, operation: Operation, upload: Upload, source: Source, *, use_cache: bool = True
     ) -> UploadResult:
@@ -358,24 +299,6 @@ class Uploader:
         operation.enter("prepare")
         operation.wait_for(token)
         return hashes
-
-    def _after_fork(self) -> None:
-        """Run in the child: the parent's connections and the locks of its threads stay there."""
-        self._lock = threading.Lock()
-        self._operations = set()
-        self._transport.after_fork()
-
-
-_uploaders: weakref.WeakSet[Uploader] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for uploader in list(_uploaders):
-        uploader._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _now() -> datetime:

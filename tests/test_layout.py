@@ -12,12 +12,14 @@ import qqchunk
 
 PACKAGE = pathlib.Path(qqchunk.__file__).parent
 
-# From the bottom up. A private helper module stands right before the module it serves.
+# From the bottom up. A helper module stands before the first module it serves.
 LAYERS = [
     "errors",
     "codes",
     "names",
     "replies",
+    "results",
+    "plan",
     "protocol",
     "ranges",
     "source",
@@ -27,12 +29,16 @@ LAYERS = [
     "auth",
     "diagnosis",
     "sessions",
+    "settings",
     "transport",
+    "storage",
     "progress",
     "cache",
-    "storage",
     "operation",
     "parts",
+    "messages",
+    "intake",
+    "lifecycle",
     "uploader",
     "commands",
     "cli",

@@ -1,0 +1,78 @@
+"""From the making of an uploader to its end: its running calls, ``close()`` and forks."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import Iterator, Optional, Set
+
+from .operation import Cancel, Operation
+from .sessions import Sessions
+from .transport import Transport
+
+
+class Lifecycle:
+    """Knows the calls that run on one uploader, stops them when it is closed.
+
+    :param owner: the uploader; the sessions are closed once nobody holds it any more
+    """
+
+    def __init__(self, owner: object, sessions: Sessions, transport: Transport) -> None:
+        self._transport = transport
+        self._close = weakref.finalize(owner, sessions.close)
+        self._forget_operations()
+        _lifecycles.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the uploader has been closed."""
+        return not self._close.alive
+
+    @contextmanager
+    def operation(
+        self, cancel: Optional[Cancel], deadline: Optional[float]
+    ) -> Iterator[Operation]:
+        """Run one call of the user's.
+
+        :raises RuntimeError: if the uploader is closed
+        """
+        with Operation(cancel, deadline) as operation:
+            with self._lock:
+                if self.closed:
+                    raise RuntimeError("this Uploader is closed: make another one")
+                self._operations.add(operation)
+            try:
+                yield operation
+            finally:
+                with self._lock:
+                    self._operations.discard(operation)
+
+    def close(self) -> None:
+        """Stop the calls of other threads and close the connections."""
+        with self._lock:
+            self._close()
+            for operation in self._operations:
+                operation.close()
+
+    def after_fork(self) -> None:
+        """Run in the child: the parent's connections and the locks of its threads stay there."""
+        self._forget_operations()
+        self._transport.after_fork()
+
+    def _forget_operations(self) -> None:
+        self._lock = threading.Lock()
+        self._operations: Set[Operation] = set()
+
+
+_lifecycles: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lifecycle in list(_lifecycles):
+        lifecycle.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork either
+    os.register_at_fork(after_in_child=_after_fork)
