@@ -44,8 +44,8 @@ class UploadError(RuntimeError):
 
     :ivar file_name: the name the file goes by at the platform
     :ivar file_size: its size in bytes
-    :ivar stage: ``token``, ``hash``, ``prepare``, ``put``, ``finish``, ``complete``, ``url``
-        or ``message``
+    :ivar stage: ``open``, ``hash``, ``token``, ``prepare``, ``put``, ``finish``, ``complete``,
+        ``url`` or ``message``
     :ivar http_status: the HTTP status of the reply that ended it
     :ivar code: the platform's ``code``
     :ivar err_code: the platform's ``err_code``, which may differ from ``code``

@@ -48,8 +48,6 @@ class Secret(str):
     ``repr`` of every local variable of a traceback.
     """
 
-    __slots__ = ()
-
     def __repr__(self) -> str:
         return "<secret>"
 

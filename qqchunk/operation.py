@@ -56,7 +56,7 @@ class Operation:
             if math.isnan(deadline):
                 raise ValueError("deadline must be a number of seconds, not NaN")
         self.lifeline = Lifeline()
-        self.stage = "prepare"
+        self.stage = "open"
         self.file_name: Optional[str] = None
         self.file_size: Optional[int] = None
         self.reporter = Reporter(None, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Callable, List, Optional, Tuple
 
 import requests
@@ -58,6 +59,7 @@ class Sessions:
     def after_fork(self) -> None:
         """Leave the parent's connections alone and open others when they are needed."""
         for session in (self.api, self.storage):
+            session.cookies = copy.copy(session.cookies)  # with a lock of its own
             for adapter in session.adapters.values():
                 if isinstance(adapter, HTTPAdapter):
                     self._renew(adapter)

@@ -15,7 +15,7 @@ import urllib3
 from .auth import BearerAuth, NoAuth, TokenKeeper
 from .codes import Again, again
 from .diagnosis import Diagnosis, diagnose
-from .errors import ApiError, ProtocolError, TransportError, UploadError
+from .errors import ApiError, TransportError, UploadError
 from .lifeline import Lifeline
 from .names import Secret
 from .protocol import read_token, token_call
@@ -196,9 +196,7 @@ class Transport:
 
 def is_unclear(error: UploadError) -> bool:
     """Say whether the call that ended in *error* may have been carried out all the same."""
-    if isinstance(error, (TransportError, ProtocolError)):
-        return True
-    return error.code is None and error.err_code is None and (error.http_status or 0) >= 500
+    return again(error) is Again.BACKOFF
 
 
 def is_plain_refusal(error: UploadError) -> bool:

@@ -257,7 +257,8 @@ class Uploader:
         plan = read_plan(
             outcome.get(), upload.file_size, max_concurrency=self._max_concurrency,
             https_only=self._https_only, now=_now())
-        log.info("%s: %d parts, %d at a time", upload.file_name, len(plan.parts), plan.concurrency)
+        log.info(
+            "%s: %d part(s), %d at a time", upload.file_name, len(plan.parts), plan.concurrency)
         return plan
 
     def _complete(
@@ -279,7 +280,9 @@ class Uploader:
         log.info("%s: uploading %s for a %s chat", upload.file_name, size, upload.chat_type.value)
         hashes = self._hash(operation, source)
         key = self._cache.key(upload, hashes.md5, hashes.sha1) if self._cache else ""
-        result = self._cache.get(key) if self._cache and use_cache else None
+        if self._cache and not use_cache:
+            self._cache.delete(key)
+        result = self._cache.get(key) if self._cache else None
         if result is None:
             result = self._transfer(operation, upload, source, hashes)
             if self._cache:
