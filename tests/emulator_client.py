@@ -7,7 +7,8 @@ import hashlib
 import http.client
 import json
 import ssl
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
 from qqchunk.emulator import Emulator
@@ -152,3 +153,15 @@ def serving(**options: Any) -> Iterator[Bot]:
 
 def notes(bot: Bot) -> List[str]:
     return bot.emulator.refusals
+
+
+def address(emulator: Emulator) -> Tuple[str, int]:
+    host, _, port = emulator.api_url.rpartition("/")[2].partition(":")
+    return host, int(port)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 2.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

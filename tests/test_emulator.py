@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from typing import Any, Dict, Iterator
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
 from qqchunk.emulator import Emulator
+from qqchunk.emulator.rates import RateLimiter
 from qqchunk.emulator.replies import Refused
 from qqchunk.emulator.tokens import TokenOffice
-from tests.emulator_client import CONTENT, MD5_10M_SIZE, Bot, digests, notes, serving
+from tests.emulator_client import CONTENT, MD5_10M_SIZE, Bot, digests, notes, serving, wait_for
 
 
 @pytest.fixture
@@ -107,6 +109,12 @@ def test_refused_token_call_has_status_200_and_a_code(
     answer = bot.fetch_token(**changes)
     assert (answer.status, answer.json["code"]) == (200, code)
     assert bot.emulator.requests[-1].code == code
+
+
+def test_token_call_needs_a_json_object(bot: Bot) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = bot.request("POST", "/app/getAppAccessToken", "[]", headers)
+    assert (answer.status, answer.json["code"]) == (200, 100002)
 
 
 def test_token_call_needs_a_json_content_type(bot: Bot) -> None:
@@ -482,6 +490,20 @@ def test_complete_after_a_lost_reply_is_no_breach(bot: Bot) -> None:
     assert notes(bot) == []
 
 
+def test_complete_after_a_reply_nobody_waited_for_is_no_breach() -> None:
+    with serving(latency=0.1, complete_repeatable=True) as bot:
+        plan = bot.prepare(CONTENT[:100]).json
+        bot.send_parts(plan, CONTENT[:100])
+        bot.connection.close()
+        bot.connection.timeout = 0.02
+        with pytest.raises(socket.timeout):
+            bot.complete(plan)
+        bot.connection.timeout = 5
+        wait_for(lambda: bot.emulator.requests[-1].status is not None)
+        assert bot.complete(plan).status == 200
+        assert notes(bot) == []
+
+
 def test_upload_is_forgotten_after_its_ttl() -> None:
     with serving(upload_ttl=0.0) as bot:
         plan = bot.prepare().json
@@ -537,6 +559,18 @@ def test_chunked_api_call_is_refused(bot: Bot) -> None:
     headers = {"Authorization": f"QQBot {bot.token}", "Transfer-Encoding": "chunked"}
     answer = bot.request("POST", "/v2/users/U1/upload_prepare", iter([b"{}"]), headers)
     assert answer.status == 411 and len(notes(bot)) == 1
+
+
+def test_rate_limit_counts_the_last_second_of_each_stage() -> None:
+    now = [0.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    assert [limiter.allows("finish") for _ in range(11)] == [True] * 10 + [False]
+    assert all(limiter.allows("complete") for _ in range(50)) and limiter.allows("message")
+    assert not limiter.allows("complete")
+    now[0] = 0.999
+    assert not limiter.allows("finish")
+    now[0] = 1.0
+    assert [limiter.allows("finish") for _ in range(11)] == [True] * 10 + [False]
 
 
 def test_rate_limits_are_kept_on_request() -> None:

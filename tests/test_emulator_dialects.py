@@ -253,6 +253,9 @@ def test_parts_may_be_shuffled() -> None:
             assert indexes != sorted(indexes) and sorted(indexes) == list(range(1, 33))
         bot.send_parts(plan)
         assert bot.complete(plan).status == 200
+        bot.emulator.behaviour.block_size = 200
+        plans = [bot.prepare().json for _ in range(8)]
+        assert [[part["index"] for part in plan["parts"]] for plan in plans] == [[2, 1]] * 8
 
 
 def test_aliases_take_the_place_of_the_names() -> None:

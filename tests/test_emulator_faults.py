@@ -13,8 +13,7 @@ import pytest
 
 from qqchunk.emulator import Fault
 from qqchunk.emulator.faults import KINDS
-from tests.emulator_client import CONTENT, Bot, notes, serving
-from tests.test_emulator_server import address, wait_for
+from tests.emulator_client import CONTENT, Bot, address, notes, serving, wait_for
 
 BIG = bytes(8_000_000)  # more than loopback's buffers hold
 
@@ -113,6 +112,7 @@ def test_chance_is_drawn_by_seed() -> None:
         (("put", "status"), {"times": -1}), (("put", "status"), {"chance": 1.1}),
         (("put", "status"), {"after": -1}), (("put", "slow"), {"bandwidth": 0}),
         (("put", "status"), {"status": "500"}), (("put", "drip"), {"delay": float("nan")}),
+        (("put", "status"), {"headers": "X: y"}),
     ],
 )
 def test_fault_that_makes_no_sense_is_an_error(arguments: Any, options: Dict[str, Any]) -> None:

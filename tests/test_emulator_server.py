@@ -7,35 +7,26 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+import warnings
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
-import trustme
 
 from qqchunk.emulator import Emulator
-from tests.emulator_client import CONTENT, Bot, notes, serving
+from tests.emulator_client import CONTENT, Bot, address, notes, serving, wait_for
 
 pytest_plugins = ("pytester",)
-
-
-def address(emulator: Emulator) -> Tuple[str, int]:
-    host, _, port = emulator.api_url.rpartition("/")[2].partition(":")
-    return host, int(port)
 
 
 def emulator_threads() -> List[str]:
     return [thread.name for thread in threading.enumerate() if "emulator" in thread.name]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 2.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.fixture(scope="module")
 def contexts() -> Tuple[ssl.SSLContext, ssl.SSLContext]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography has words on old versions of Python
+        import trustme
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(server)

@@ -81,8 +81,6 @@ class Listener(socketserver.TCPServer):
     request_queue_size = 128
 
     def __init__(self, address: Tuple[str, int], serve: Callable[[Connection], None]) -> None:
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
         super().__init__(address, socketserver.BaseRequestHandler)
         # For the client that leaves between select() and accept().
         self.socket.settimeout(1.0)

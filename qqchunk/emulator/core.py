@@ -61,7 +61,7 @@ class Emulator:
     :param keep_bodies: False lets the bytes go once they were checked; :meth:`received` is then
         not available, :meth:`stored` is.
     :param ssl_context: a server-side context, for https.
-    :param host, port: where to listen; port 0 takes a free one.
+    :param host, port: where to listen (IPv4); port 0 takes a free one.
     :param storage_host: host name in presigned URLs, if it shall be another name of ``host``.
     :param faults: faults from the start, see :class:`Fault`.
     :param seed: for the draws of faults with a ``chance``.
@@ -110,7 +110,6 @@ class Emulator:
         given = dict(locals())
         self.app_id = app_id
         self.client_secret = client_secret
-        #: The options above, changeable at any time.
         self.behaviour = Behaviour(**{name: given[name] for name in BEHAVIOUR_NAMES})
         self._journal = Journal()
         self._service = Service(self.behaviour, self._journal)
@@ -134,8 +133,8 @@ class Emulator:
         if self._listener is None:
             listener = Listener(self._address, self._serve)
             self._address = bound_address(listener)
-            storage = self.behaviour.storage_host
-            self._service.uploads.storage_url = self._url(storage or self._address[0])
+            storage_host = self.behaviour.storage_host or self._address[0]
+            self._service.uploads.storage_url = self._url(storage_host)
             self._listener = listener
             listener.run()
         return self
@@ -159,8 +158,7 @@ class Emulator:
         if not self._address[1]:
             raise RuntimeError("the emulator has no address before start()")
         scheme = "https" if self._ssl_context else "http"
-        name = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{name}:{self._address[1]}"
+        return f"{scheme}://{host}:{self._address[1]}"
 
     @property
     def api_url(self) -> str:
@@ -218,9 +216,7 @@ class Emulator:
         **options: object,
     ) -> Fault:
         """Add a fault to the script; the arguments are those of :class:`Fault`."""
-        fault = Fault(
-            stage, kind, part=part, times=times, after=after, chance=chance, **options
-        )
+        fault = Fault(stage, kind, part=part, times=times, after=after, chance=chance, **options)
         self._script.add(fault)
         return fault
 
@@ -252,5 +248,5 @@ class Emulator:
         if self._ssl_context is not None:
             connection.secure(self._ssl_context)
         listener = self._listener
-        if listener is not None:
+        if listener is not None:  # else stop() was quicker
             Handler(connection, listener, self._service, self._journal, self._script)

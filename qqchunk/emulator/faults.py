@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Dict, FrozenSet, Iterable, List, Optional
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional
 
 from .journal import STAGES
 
@@ -121,6 +121,8 @@ class Fault:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
                 raise ValueError(f"{name} must be a number from 0 on, not {value!r}")
+        if not isinstance(options.get("headers", {}), Mapping):
+            raise ValueError(f"headers must be a mapping, not {options['headers']!r}")
         if options.get("bandwidth") == 0:
             raise ValueError("a bandwidth of 0 is stop_reading")
         self.stage = stage

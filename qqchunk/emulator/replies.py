@@ -23,17 +23,22 @@ class Reply:
 
     def head(self, *, close: bool = False) -> bytes:
         """The status line and headers, with the blank line that ends them."""
-        try:
-            phrase = HTTPStatus(self.status).phrase
-        except ValueError:
-            phrase = "Status"
-        lines = [f"HTTP/1.1 {self.status} {phrase}"]
+        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.sized and self.status not in (204, 304):
             lines.append(f"Content-Length: {len(self.body)}")
         if close:
             lines.append("Connection: close")
         return "\r\n".join(lines + ["", ""]).encode("latin-1")
+
+
+def _phrase(status: int) -> str:
+    if status == 413:
+        return "Request Entity Too Large"  # the gateway's words; Python 3.13 has newer ones
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Status"
 
 
 class Refused(Exception):
@@ -162,10 +167,7 @@ def bad_signature() -> Reply:
 
 def gateway_page(status: int, headers: Tuple[Tuple[str, str], ...] = ()) -> Reply:
     """The HTML page of the gateway in front of the API: no JSON, no trace id."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Status"
+    phrase = _phrase(status)
     body = (
         f"<html>\n<head><title>{status} {phrase}</title></head>\n<body>\n"
         f"<center><h1>{status} {phrase}</h1></center>\n<hr><center>stgw</center>\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Mapping, Tuple
+from typing import Mapping, Tuple, cast
 
 from .replies import Reply, gateway_page, storage_error
 
@@ -17,10 +17,7 @@ STORAGE_CODES = {
 
 
 def number(options: Options, name: str, default: float) -> float:
-    value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    return value
+    return cast(float, options.get(name, default))  # Fault has looked at the type
 
 
 def status_of(options: Options, default: int) -> int:
@@ -45,9 +42,7 @@ def scripted_reply(stage: str, options: Options, default_status: int) -> Reply:
 
 
 def headers_of(options: Options) -> Tuple[Tuple[str, str], ...]:
-    given = options.get("headers", {})
-    if not isinstance(given, Mapping):
-        raise TypeError("headers must be a mapping")
+    given = cast(Mapping[str, str], options.get("headers", {}))
     headers = tuple((str(name), str(value)) for name, value in given.items())
     for option, name in (("retry_after", "Retry-After"), ("location", "Location")):
         if option in options:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
-from collections import deque
 from dataclasses import dataclass
 from http.client import HTTPMessage
-from typing import Deque, Dict, Optional
+from typing import Optional
 from urllib.parse import unquote
 
 from .behaviour import Behaviour
@@ -18,14 +15,13 @@ from .files import Bytes, Shelf
 from .journal import Journal
 from .messages import MessageDesk
 from .plan import PlannedPart
+from .rates import RateLimiter
 from .replies import (
     Refused, Reply, bad_request, bad_signature, error_reply, json_reply, storage_error,
 )
 from .signing import Signer
 from .tokens import TokenOffice, is_json
 from .uploads import UploadDesk
-
-RATES = {"prepare": 10, "finish": 10, "complete": 50, "url": 50}  # calls a second, as documented
 
 _API = re.compile(r"/v2/(users|groups)/([^/]+)/(upload_prepare|upload_part_finish|files|messages)")
 _STORAGE = re.compile(r"/robot_upload/[^/]+/(?P<upload>[^/]+)/part_(?P<part>\d+)")
@@ -93,8 +89,7 @@ class Service:
         self.uploads = UploadDesk(behaviour, self.shelf, self._signer)
         self.message_desk = MessageDesk(behaviour, self.shelf)
         self._downloads = DownloadDesk(behaviour, self.shelf)
-        self._lock = threading.Lock()
-        self._recent: Dict[str, Deque[float]] = {stage: deque() for stage in RATES}
+        self._rates = RateLimiter()
 
     def answer(self, call: Call) -> Reply:
         """Act on an API call."""
@@ -117,7 +112,8 @@ class Service:
             reply = json_reply({"message": "接口不存在", "code": 11274}, 404, code=11274)
             raise Refused(reply, f"{call.method} {call.path} is no call of the platform's")
         self.tokens.check(call.headers.get("Authorization"))
-        self._check_rate(call.stage)
+        if self.behaviour.rate_limits and not self._rates.allows(call.stage):
+            raise Refused(error_reply(22009))
         if not is_json(content_type):
             raise bad_request(f"content type {content_type!r} is not JSON")
         body = call.body
@@ -132,18 +128,6 @@ class Service:
         if call.stage == "url":
             return self._downloads.take(call.scene, body)
         return self.message_desk.send(call.scene, call.target, body)
-
-    def _check_rate(self, stage: str) -> None:
-        if not self.behaviour.rate_limits or stage not in RATES:
-            return
-        now = time.monotonic()
-        with self._lock:
-            recent = self._recent[stage]
-            while recent and recent[0] <= now - 1.0:
-                recent.popleft()
-            if len(recent) >= RATES[stage]:
-                raise Refused(error_reply(22009))
-            recent.append(now)
 
     def admit(self, call: Call) -> "Admission":
         """Judge a request to storage by its headers alone."""
@@ -161,12 +145,9 @@ class Service:
         if self.tokens.leaked_in(dict(headers.items()), call.path):
             reply = storage_error(400, "InvalidArgument", "credentials beside a signed query")
             raise Refused(reply, "the bot's token or secret sent to storage")
-        if not self._signer.check(call.method, call.path):
+        signed = self._signer.check(call.method, call.path)
+        if not signed or call.upload_id is None or call.part_index is None:
             raise Refused(bad_signature(), "the presigned URL was altered")
-        if call.method != "PUT":
-            raise Refused(storage_error(405, "MethodNotAllowed", "PUT only"))
-        if call.upload_id is None or call.part_index is None:
-            raise Refused(bad_signature())
         part = self.uploads.destination(call.upload_id, call.part_index)
         length = headers.get("Content-Length")
         if "Transfer-Encoding" in headers or length is None:
