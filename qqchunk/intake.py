@@ -50,7 +50,8 @@ def opened_upload(
     kind = None if file_type is None else check_file_type(file_type)
     callback = check_progress(progress)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(file, file_name, max_size=max_file_size))
+        source = stack.enter_context(open_source(
+            file, file_name, max_size=max_file_size, check=operation.check))
         name = clean_file_name(source.name)
         operation.file_name, operation.file_size = name, source.size
         if isinstance(callback, Bar):

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import tempfile
-from typing import IO, Any, Optional, Union
+from typing import IO, Any, Callable, Optional, Union
 
 from .errors import UploadFileTooLargeError
 from .ranges import FileSource, MemorySource
@@ -31,7 +31,11 @@ _BUFFERED_TYPES = (io.BufferedReader, io.BufferedRandom)
 
 
 def open_source(
-    file: Any, file_name: Optional[str] = None, *, max_size: Optional[int] = None
+    file: Any,
+    file_name: Optional[str] = None,
+    *,
+    max_size: Optional[int] = None,
+    check: Optional[Callable[[], None]] = None,
 ) -> Source:
     """Open whatever a user may want to upload, whole, wherever a file object stands.
 
@@ -41,6 +45,7 @@ def open_source(
     :param file: a path, a bytes-like object, or anything with a ``read()`` that gives bytes
     :param file_name: the name to upload it under; None takes it from *file*
     :param max_size: the most bytes to take; None for no limit
+    :param check: called before each read of what has to be copied; whatever it raises ends it
     :raises UploadFileTooLargeError: over *max_size*; nothing beyond one byte more was read
     :raises ValueError: empty, closed, not readable, nameless, a URL, or neither file nor stream
     :raises TypeError: not a thing to upload, or a text-mode file
@@ -59,7 +64,7 @@ def open_source(
     elif isinstance(file, _BYTES_TYPES):
         source = MemorySource(name, file)
     else:
-        source = _open_in_place(file, name) or _spool(file, name, max_size)
+        source = _open_in_place(file, name) or _spool(file, name, max_size, check)
     try:
         if not source.size:
             raise ValueError(f"{source.name} is empty: there is nothing to upload")
@@ -146,10 +151,12 @@ def _open_in_place(file: Any, name: str) -> Optional[Source]:
     return FileSource(name, open(os.dup(raw.fileno()), "rb", buffering=0))
 
 
-def _spool(file: Any, name: str, max_size: Optional[int]) -> Source:
+def _spool(
+    file: Any, name: str, max_size: Optional[int], check: Optional[Callable[[], None]]
+) -> Source:
     position = _rewind(file)
     try:
-        return _copy(file, name, max_size)
+        return _copy(file, name, max_size, check)
     finally:
         if position is not None:
             file.seek(position)
@@ -170,12 +177,16 @@ def _rewind(file: Any) -> Optional[int]:
     return position
 
 
-def _copy(file: Any, name: str, max_size: Optional[int]) -> Source:
+def _copy(
+    file: Any, name: str, max_size: Optional[int], check: Optional[Callable[[], None]]
+) -> Source:
     """Copy what read() gives, but no more than it takes to be over the limit."""
     size = 0
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BLOCK_SIZE)
     try:
         while max_size is None or size <= max_size:
+            if check is not None:
+                check()
             left = SPOOL_BLOCK_SIZE if max_size is None else max_size + 1 - size
             block = _read_block(file, min(left, SPOOL_BLOCK_SIZE))
             if not block:
