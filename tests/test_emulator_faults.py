@@ -112,7 +112,7 @@ def test_chance_is_drawn_by_seed() -> None:
         (("put", "status"), {"times": -1}), (("put", "status"), {"chance": 1.1}),
         (("put", "status"), {"after": -1}), (("put", "slow"), {"bandwidth": 0}),
         (("put", "status"), {"status": "500"}), (("put", "drip"), {"delay": float("nan")}),
-        (("put", "status"), {"headers": "X: y"}),
+        (("put", "status"), {"headers": "X: y"}), (("put", "cut_reply"), {"where": "tail"}),
     ],
 )
 def test_fault_that_makes_no_sense_is_an_error(arguments: Any, options: Dict[str, Any]) -> None:
@@ -274,6 +274,12 @@ def test_reply_without_a_body_is_cut_in_its_headers(bot: Bot, where: str) -> Non
     reply = raw_request(bot, url, CONTENT)
     assert reply.startswith(b"HTTP/1.1 200") and b"\r\n\r\n" not in reply
     assert arrived(bot)
+
+
+def test_reply_may_be_cut_in_its_status_line(bot: Bot) -> None:
+    bot.emulator.fail("prepare", "cut_reply", where="status")
+    with pytest.raises(http.client.BadStatusLine):
+        bot.prepare()
 
 
 def test_cut_reply_may_go_unprocessed(bot: Bot) -> None:

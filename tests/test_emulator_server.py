@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import ssl
 import threading
@@ -197,6 +198,41 @@ def test_file_goes_up_over_tls(contexts: Tuple[ssl.SSLContext, ssl.SSLContext]) 
         assert emulator.api_url.startswith("https://")
         file_info = bot.upload()["file_info"]
         assert emulator.received(file_info) == CONTENT
+        bot.connection.close()
+
+
+@pytest.mark.parametrize("kind", ["reset_midway", "early_status", "close"])
+def test_connection_is_broken_over_tls_too(
+    contexts: Tuple[ssl.SSLContext, ssl.SSLContext], kind: str
+) -> None:
+    server, client = contexts
+    content = bytes(8_000_000)
+    with Emulator(ssl_context=server) as emulator:
+        bot = Bot(emulator, client)
+        url = bot.prepare(content).json["parts"][0]["presigned_url"]
+        emulator.fail("put", kind)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            bot.put(url, content)
+        wait_for(lambda: emulator.open_connections == 0)
+        assert bot.put(url, content).status == 200
+        bot.connection.close()
+
+
+@pytest.mark.parametrize("kind", ["silence", "stop_reading"])
+def test_stop_ends_a_stalled_exchange_over_tls_too(
+    contexts: Tuple[ssl.SSLContext, ssl.SSLContext], kind: str
+) -> None:
+    server, client = contexts
+    with Emulator(ssl_context=server) as emulator:
+        bot = Bot(emulator, client)
+        assert bot.token
+        emulator.fail("token", kind)
+        bot.connection.request("POST", "/app/getAppAccessToken", b"{}")
+        wait_for(lambda: emulator.count("token") == 2)
+        started = time.monotonic()
+        emulator.stop()
+        assert time.monotonic() - started < 0.5
+        assert emulator_threads() == []
         bot.connection.close()
 
 

@@ -74,7 +74,8 @@ class Fault:
       ``reset_unprocessed`` (all read, not acted on) · ``reset_after`` (acted on: a lost reply)
     * ``close``: all read, then an orderly close without a reply · ``close_after``: a good reply,
       then the kept-alive connection is closed without notice
-    * ``cut_reply``: acted on, then half of the reply, ``where="body"`` or ``"headers"``
+    * ``cut_reply``: acted on, then half of the reply: ``where="body"``, ``"headers"`` (also where
+      there is no body; http.client takes such a reply for whole) or ``"status"``, in its first line
 
     Kinds that stall until the client goes or the emulator stops:
 
@@ -123,6 +124,8 @@ class Fault:
                 raise ValueError(f"{name} must be a number from 0 on, not {value!r}")
         if not isinstance(options.get("headers", {}), Mapping):
             raise ValueError(f"headers must be a mapping, not {options['headers']!r}")
+        if options.get("where", "body") not in ("body", "headers", "status"):
+            raise ValueError(f"where must be body, headers or status, not {options['where']!r}")
         if options.get("bandwidth") == 0:
             raise ValueError("a bandwidth of 0 is stop_reading")
         self.stage = stage

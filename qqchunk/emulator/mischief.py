@@ -111,7 +111,10 @@ def _cut_reply(exchange: Exchange, options: Options) -> None:
     reply = exchange.process() if options.get("processed", True) else json_reply({"cut": True})
     exchange.read()
     head = reply.head()
-    if options.get("where", "body") == "body" and reply.body:
+    where = options.get("where", "body")
+    if where == "status":
+        data = head[:head.index(b"\r\n") // 2]
+    elif where == "body" and reply.body:
         data = head + reply.body[:len(reply.body) // 2]
     else:
         data = head[:len(head) // 2]
