@@ -589,6 +589,22 @@ def test_position_is_put_back_after_a_failure() -> None:
     assert file.tell() == 4
 
 
+def test_copying_can_be_stopped_between_two_reads() -> None:
+    stream = io.BytesIO(LARGE)
+    stream.seek(3)
+    positions: List[int] = []
+
+    def check() -> None:
+        positions.append(stream.tell())
+        if len(positions) == 2:
+            raise TimeoutError("stop here")
+
+    with pytest.raises(TimeoutError, match="stop here"):
+        open_source(stream, "x.bin", check=check)
+    assert positions == [0, SPOOL_BLOCK_SIZE]
+    assert stream.tell() == 3
+
+
 def test_empty_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="a.bin is empty"):
         open_source(io.BytesIO(), "a.bin")
