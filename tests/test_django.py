@@ -18,6 +18,7 @@ from .apps import django_bot
 
 if not settings.configured:
     settings.configure()
+settings.SECRET_KEY = django_bot.SECRET_KEY  # no override: Django cannot put back an empty one
 django.setup()
 
 OPENID = "A" * 32
@@ -33,7 +34,6 @@ def serve() -> Iterator[Serve]:
 
         def start(emulator: Emulator, **options: Any) -> Client:
             given = {name: getattr(django_bot, name) for name in dir(django_bot) if name.isupper()}
-            del given["SECRET_KEY"]  # Django cannot put back an empty one
             bot = given.pop("INSTALLED_APPS")
             given["ALLOWED_HOSTS"] = ["testserver"]
             given["QQ_BOT"] = dict({
