@@ -17,6 +17,7 @@ Json = Dict[str, Any]
 
 _MAX_DIGITS = 19  # a longer number is no size, code or time, and costs quadratic time to read
 _MAX_MESSAGE = 500  # characters of a message that go into an exception
+_MAX_TRACE_ID = 100  # characters; live ones have 32
 _PENDING = (201, 202)  # a message accepted, under review
 
 
@@ -73,7 +74,7 @@ def read_reply(
         code=code,
         err_code=err_code,
         message=_message(found, body),
-        trace_id=read_text(found.get("trace_id")) or headers.get("X-Tps-trace-ID"),
+        trace_id=_trace_id(found, headers),
         retry_after=read_retry_after(headers.get("Retry-After"), now),
         file_name=call.file_name,
         file_size=call.file_size,
@@ -97,14 +98,15 @@ def unwrap(reply: Json, *fields: str) -> Json:
 
 def read_number(value: object) -> Optional[float]:
     """Return a finite number given as a number or as text, else None; a bool is no number."""
-    if isinstance(value, str) and len(value) <= _MAX_DIGITS:
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    return value if math.isfinite(value) else None
+    if isinstance(value, str) and len(value) > _MAX_DIGITS:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_int(value: object) -> Optional[int]:
@@ -163,6 +165,11 @@ def _json_object(body: bytes) -> Optional[Json]:
 
 def _parse_int(digits: str) -> Union[int, float]:
     return int(digits) if len(digits) <= _MAX_DIGITS else math.nan
+
+
+def _trace_id(reply: Json, headers: Mapping[str, str]) -> Optional[str]:
+    trace_id = read_text(reply.get("trace_id")) or read_text(headers.get("X-Tps-trace-ID"))
+    return trace_id[:_MAX_TRACE_ID] if trace_id else None
 
 
 def _message(reply: Json, body: bytes) -> str:
