@@ -130,6 +130,19 @@ def tap(manager: urllib3.PoolManager) -> None:
         manager.clear()
 
 
+def close_pools(manager: urllib3.PoolManager) -> None:
+    """Close the idle connections of *manager*.
+
+    Its ``clear()`` forgets the pools only, since urllib3 2; the tracebacks of earlier failures,
+    which refer to themselves, keep them and their sockets alive.
+    """
+    for key in manager.pools.keys():
+        pool = manager.pools.get(key)
+        if pool is not None:
+            pool.close()
+    manager.clear()
+
+
 @functools.lru_cache(maxsize=None)
 def _tapped_pool(base: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
     if hasattr(base, "shows_sockets"):

@@ -15,6 +15,7 @@ from typing import Any, Callable, List, Optional, Protocol, Set, TypeVar
 from .errors import UploadCancelledError, UploadDeadlineError, UploadError
 from .lifeline import Lifeline
 from .progress import Reporter
+from .retry import Aborted
 
 TURN = 0.05  # seconds between two looks at what may stop the call
 _JOIN_TURN = 0.02
@@ -93,7 +94,7 @@ class Operation:
         self, pool: ThreadPoolExecutor, work: Callable[..., _T], *args: Any
     ) -> Future[_T]:
         """Let *pool* do *work*; :meth:`next_done` gives the future back once it is done."""
-        future = pool.submit(work, *args)
+        future = pool.submit(_run, work, *args)
         self._running.add(future)
         future.add_done_callback(self._done.put)
         return future
@@ -176,3 +177,11 @@ class Operation:
         self._running.clear()
         self._pools.clear()
         self._helper = None
+
+
+def _run(work: Callable[..., _T], *args: Any) -> _T:
+    try:
+        return work(*args)
+    except Aborted:
+        pass
+    raise Aborted  # without the frames of the network, which would keep its connections alive

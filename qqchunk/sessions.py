@@ -9,7 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import prepend_scheme_if_needed, select_proxy
 
-from .lifeline import tap
+from .lifeline import close_pools, tap
 
 _with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
 
@@ -68,6 +68,10 @@ class Sessions:
         """Close the sessions that are ours."""
         for session, given in zip((self.api, self.storage), self._given):
             if given is None:
+                for adapter in session.adapters.values():
+                    if isinstance(adapter, HTTPAdapter):
+                        for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                            close_pools(manager)
                 session.close()
 
     def _renew(self, adapter: HTTPAdapter) -> None:
