@@ -63,8 +63,7 @@ def _warnings_shown(arguments: argparse.Namespace) -> Iterator[None]:
     """Let the library's warnings, its retries above all, appear on standard error."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    clear_line = "\r\x1b[K" if sys.stderr.isatty() else ""  # the bar stands there
-    handler.setFormatter(logging.Formatter(clear_line + "qqchunk: %(message)s"))
+    handler.setFormatter(logging.Formatter(_after_bar(arguments) + "qqchunk: %(message)s"))
     logger = logging.getLogger("qqchunk")
     if not arguments.quiet:
         logger.addHandler(handler)
@@ -72,6 +71,13 @@ def _warnings_shown(arguments: argparse.Namespace) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+def _after_bar(arguments: argparse.Namespace) -> str:
+    """What leads from the bar, which stays on its line, to an empty line."""
+    if not commands.has_bar(arguments):
+        return ""
+    return "\r\x1b[K" if sys.stderr.isatty() else "\n"
 
 
 def _fail(what: object, status: int) -> int:

@@ -55,8 +55,7 @@ def run_send(arguments: argparse.Namespace) -> int:
 
 def run_hash(arguments: argparse.Namespace) -> int:
     """Print the digests of a file."""
-    file = sys.stdin.buffer if arguments.file == "-" else arguments.file
-    hashes = dataclasses.asdict(hash_file(file))
+    hashes = dataclasses.asdict(hash_file(_file(arguments)))
     if arguments.json:
         print(json.dumps(hashes))
     else:
@@ -140,21 +139,32 @@ def _file_and_chat(arguments: argparse.Namespace) -> Dict[str, Any]:
     if arguments.file == "-" and not arguments.name:
         raise ValueError("give standard input a name: --name holiday.mp4")
     return {
-        "chat_type": ChatType.C2C if arguments.user else ChatType.GROUP,
-        "target_id": arguments.user or arguments.group,
-        "file": sys.stdin.buffer if arguments.file == "-" else arguments.file,
+        "chat_type": ChatType.GROUP if arguments.user is None else ChatType.C2C,
+        "target_id": arguments.group if arguments.user is None else arguments.user,
+        "file": _file(arguments),
         "file_type": FileType[arguments.type.upper()] if arguments.type else None,
         "file_name": arguments.name,
         "progress": _progress(arguments),
     }
 
 
+def _file(arguments: argparse.Namespace) -> Any:
+    if arguments.file != "-":
+        return arguments.file
+    if sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return sys.stdin.buffer
+
+
 def _progress(arguments: argparse.Namespace) -> Union[None, bool, Callable[[Progress], None]]:
-    if arguments.quiet:
-        return None
-    if importlib.util.find_spec("tqdm") is not None:
+    if has_bar(arguments):
         return True
-    return _Lines(arguments)
+    return None if arguments.quiet else _Lines(arguments)
+
+
+def has_bar(arguments: argparse.Namespace) -> bool:
+    """Say whether progress is shown by tqdm's bar."""
+    return not arguments.quiet and importlib.util.find_spec("tqdm") is not None
 
 
 class _Lines:

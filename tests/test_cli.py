@@ -157,6 +157,33 @@ def test_without_tqdm_progress_comes_in_lines(
     assert all(line.startswith("qqchunk: ") for line in err.splitlines())
 
 
+# ------------------------------------------------------------------------------------ send
+
+
+def test_send_posts_the_file_and_prints_the_message_id(
+    run: Run, bot: Emulator, photo: pathlib.Path
+) -> None:
+    status, out, _ = run("send", photo, "--text", "look", "--reply-to", "MSG1", *to(bot))
+    (message,) = bot.messages
+    assert (message["target"], message["content"], message["msg_id"]) == (OPENID, "look", "MSG1")
+    assert status == 0
+    assert re.fullmatch(r"\S+\n", out)
+
+
+def test_send_prints_the_whole_reply_as_json(
+    run: Run, bot: Emulator, photo: pathlib.Path
+) -> None:
+    _, out, _ = run("send", photo, "--json", *to(bot))
+    assert {"id", "timestamp"} <= set(json.loads(out))
+
+
+def test_message_under_review_has_been_sent(run: Run, bot: Emulator, photo: pathlib.Path) -> None:
+    bot.fail("message", "audit")
+    status, out, err = run("send", photo, *to(bot))
+    assert (status, out) == (0, "")
+    assert "no message id" in err
+
+
 # -------------------------------------------------------------------------- exit statuses
 
 
@@ -201,6 +228,19 @@ def test_missing_file_ends_with_1(run: Run, bot: Emulator, tmp_path: pathlib.Pat
     status, out, err = run("upload", tmp_path / "missing.png", *to(bot))
     assert (status, out) == (1, "")
     assert "missing.png" in err
+
+
+def test_empty_openid_is_wrong_usage(run: Run, bot: Emulator, photo: pathlib.Path) -> None:
+    where = ["--api-url", bot.api_url, "--token-url", bot.token_url]
+    assert run("upload", photo, "--user", "", *where)[0] == 2
+    assert bot.requests == []
+
+
+def test_closed_standard_input_is_wrong_usage(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("hash", "-") == (2, "", "qqchunk: standard input is closed\n")
 
 
 def test_url_instead_of_a_file_is_wrong_usage(run: Run, bot: Emulator) -> None:
@@ -269,8 +309,27 @@ def test_warning_of_the_library_appears_on_standard_error(
         return 0
 
     monkeypatch.setattr(commands, "run_hash", retry)
-    assert run("hash", "x") == (0, "", "qqchunk: part 3 of 7: once more in 2 s\n")
+    assert run("hash", "x") == (0, "", "\nqqchunk: part 3 of 7: once more in 2 s\n")
     assert run("hash", "x", "--quiet") == (0, "", "")
+
+
+def test_warning_takes_the_place_of_the_bar_on_a_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def retry(_: object) -> int:
+        logging.getLogger("qqchunk.transport").warning("once more")
+        return 0
+
+    monkeypatch.setattr(commands, "run_hash", retry)
+    with monkeypatch.context() as patch:
+        terminal = Terminal()
+        patch.setattr(sys, "stderr", terminal)
+        run("hash", "x")
+    assert terminal.getvalue() == "\r\x1b[Kqqchunk: once more\n"
 
 
 def test_hash_prints_the_four_facts_in_columns(run: Run, tmp_path: pathlib.Path) -> None:
