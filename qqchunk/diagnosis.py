@@ -73,8 +73,10 @@ def diagnose(error: BaseException) -> Diagnosis:
 
 
 def _in_words(chain: List[BaseException]) -> str:
+    # urllib3 makes "refused" and "unreachable" a kind of ConnectTimeoutError.
+    told = [e for e in chain if not isinstance(e, urllib3.exceptions.NewConnectionError)]
     for types, words in _WORDS:
-        if any(isinstance(e, types) for e in chain):
+        if any(isinstance(e, types) for e in told):
             return words
     for cause in chain:
         if isinstance(cause, OSError) and cause.errno:
