@@ -14,6 +14,7 @@ MAX_RATE_WAIT = 120.0  # seconds spent on rate limits, or on a busy platform, in
 MAX_RETRY_AFTER = 60.0  # a longer Retry-After is the caller's to wait for
 BUSY_DELAY = 1.0  # seconds between two tries of a busy platform
 MIN_RATE_DELAY = 0.2  # seconds; a rate limit is never answered with a burst
+_MAX_DOUBLINGS = 20  # more would be over ten days, and in the end more than a float holds
 _LIMITS = {Again.ONCE: 1, Again.TWICE: 2}
 
 
@@ -61,7 +62,7 @@ class Policy:
 
     def delay(self, failures: int) -> float:
         """Return the seconds to wait after that many failures."""
-        return float(self.backoff * 2 ** (failures - 1) * self.draw())
+        return float(self.backoff * 2 ** min(failures - 1, _MAX_DOUBLINGS) * self.draw())
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Attempts:
         elif kind is Again.BUSY:
             delay = BUSY_DELAY
         else:
-            delay = self.policy.delay(min(limits, 6))
+            delay = min(self.policy.delay(min(limits, 6)), MAX_RETRY_AFTER)
         if delay > MAX_RETRY_AFTER or self.waited >= MAX_RATE_WAIT:
             return None, self
         delay = min(max(delay, MIN_RATE_DELAY), MAX_RATE_WAIT - self.waited)
