@@ -108,7 +108,7 @@ def message_call(
             body[name] = value
     return Call(
         "message", f"{chat_path(chat_type, target_id)}/messages", body, file_name, file_size,
-        repeatable=msg_id is not None or event_id is not None)
+        repeatable=bool(msg_id or event_id))
 
 
 def token_call(app_id: str, client_secret: Secret) -> Call:
