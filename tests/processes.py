@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -101,3 +102,22 @@ def running(
         yield process
     finally:
         process.end()
+
+
+@contextlib.contextmanager
+def redis_server(directory: pathlib.Path) -> Iterator[str]:
+    """Give the URL of a Redis server: QQCHUNK_REDIS_URL, else one of our own on a free port."""
+    given = os.environ.get("QQCHUNK_REDIS_URL")
+    if given:
+        yield given
+        return
+    if shutil.which("redis-server") is None:
+        raise AssertionError(
+            "these tests need Redis: install redis-server, or set QQCHUNK_REDIS_URL")
+    port = free_port()
+    command = [
+        "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+        "--appendonly", "no", "--dir", str(directory)]
+    with running(command, directory / "redis.log") as process:
+        wait_until(lambda: "Ready to accept connections" in process.output(), process)
+        yield f"redis://127.0.0.1:{port}/0"
