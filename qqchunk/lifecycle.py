@@ -21,6 +21,7 @@ class Lifecycle:
 
     def __init__(self, owner: object, sessions: Sessions, transport: Transport) -> None:
         self._transport = transport
+        self._sessions = sessions
         self._close = weakref.finalize(owner, sessions.close)
         self._forget_operations()
         _lifecycles.add(self)
@@ -38,31 +39,37 @@ class Lifecycle:
 
         :raises RuntimeError: if the uploader is closed
         """
-        with Operation(cancel, deadline) as operation:
-            with self._lock:
-                if self.closed:
-                    raise RuntimeError("this Uploader is closed: make another one")
-                self._operations.add(operation)
-            try:
+        operation = Operation(cancel, deadline)
+        with self._lock:
+            if self.closed:
+                raise RuntimeError("this Uploader is closed: make another one")
+            self._operations.add(operation)
+        try:
+            with operation:
                 yield operation
-            finally:
-                with self._lock:
-                    self._operations.discard(operation)
+        finally:
+            self._end(operation)
 
     def close(self) -> None:
         """Stop the calls of other threads and close the connections."""
         with self._lock:
-            self._close()
             for operation in self._operations:
-                operation.close()
+                operation.close()  # first: it shall see that, not a broken connection
+            self._close()
 
     def after_fork(self) -> None:
         """Run in the child: the parent's connections and the locks of its threads stay there."""
         self._forget_operations()
         self._transport.after_fork()
 
+    def _end(self, operation: Operation) -> None:
+        with self._lock:
+            self._operations.discard(operation)
+            if self.closed:  # the call's last exchanges may have left connections idle
+                self._sessions.close()
+
     def _forget_operations(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call close() while we hold it
         self._operations: Set[Operation] = set()
 
 
