@@ -1,0 +1,126 @@
+"""Relays between a client and a server: a wiretap, a SOCKS5 proxy and an HTTP CONNECT proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from typing import List, Tuple
+from urllib.parse import urlsplit
+
+from .support import Peer, Server, reset
+
+TLS_RECORDS = range(20, 24)  # change_cipher_spec, alert, handshake, application_data
+
+
+class Relay(Server):
+    """Passes on to one address whatever comes, and keeps what clients sent in ``peers``."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(self._relay)
+        split = urlsplit(url)
+        self._target = (split.hostname or "", split.port or 0)
+
+    def _relay(self, peer: Peer) -> None:
+        pump(peer, self._target)
+
+
+class SocksProxy(Server):
+    """SOCKS5 without authentication; *silent*: accepts, reads and never answers."""
+
+    def __init__(self, silent: bool = False) -> None:
+        super().__init__(Peer.read_all if silent else self._serve)
+        self.targets: List[Tuple[str, int]] = []
+
+    def _serve(self, peer: Peer) -> None:
+        methods = _exactly(peer, 2)[1]
+        _exactly(peer, methods)
+        peer.sock.sendall(b"\x05\x00")
+        kind = _exactly(peer, 4)[3]
+        if kind == 1:
+            host = socket.inet_ntoa(_exactly(peer, 4))
+        else:
+            host = _exactly(peer, _exactly(peer, 1)[0]).decode("ascii")
+        target = (host, int.from_bytes(_exactly(peer, 2), "big"))
+        self.targets.append(target)
+        peer.sock.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+        peer.heard.clear()
+        pump(peer, target)
+
+
+class HttpProxy(Server):
+    """Answers CONNECT, and forwards plain requests; *silent*: reads and never answers."""
+
+    def __init__(self, silent: bool = False) -> None:
+        super().__init__(Peer.read_all if silent else self._serve)
+        self.heads: List[str] = []
+
+    def _serve(self, peer: Peer) -> None:
+        first, _ = peer.read_head()
+        if not first:
+            return
+        method, target, version = first.split(" ")
+        self.heads.append(bytes(peer.heard).decode("latin-1"))
+        if method == "CONNECT":
+            host, port = target.rsplit(":", 1)
+            peer.sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            peer.heard.clear()
+            pump(peer, (host, int(port)))
+        else:
+            split = urlsplit(target)
+            base = f" {split.scheme}://{split.netloc}/".encode("ascii")
+            first_head = bytes(peer.heard).replace(base, b" /")
+            pump(peer, (split.hostname or "", split.port or 80), first_head, base)
+
+
+def pump(peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = b" //") -> None:
+    """Connect to *target*, send *first* there, then pass bytes on both ways to the end.
+
+    :param base: what the paths of requests begin with, taken off
+    """
+    with socket.create_connection(target) as server:
+        server.sendall(first)
+        while True:
+            for ready in select.select([peer.sock, server], [], [])[0]:
+                if ready is server:
+                    try:
+                        data = server.recv(65536)
+                    except OSError:
+                        data = b""
+                    with contextlib.suppress(OSError):
+                        peer.sock.sendall(data)
+                    if not data:
+                        with contextlib.suppress(OSError):
+                            peer.sock.shutdown(socket.SHUT_RDWR)
+                        return
+                else:
+                    data = peer.read()
+                    if not data:
+                        if peer.end == "RST":
+                            reset(server)
+                        return
+                    with contextlib.suppress(OSError):
+                        server.sendall(data.replace(base, b" /"))
+
+
+def clear_text(heard: bytes) -> bytes:
+    """Give what follows the last whole or cut-off TLS record; empty if all is TLS."""
+    position = 0
+    while position < len(heard):
+        header = heard[position:position + 5]
+        if header[0] not in TLS_RECORDS or len(header) > 1 and header[1] != 3:
+            return bytes(heard[position:])
+        if len(header) < 5:
+            break
+        position += 5 + int.from_bytes(header[3:], "big")
+    return b""
+
+
+def _exactly(peer: Peer, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = peer.read(size - len(data))
+        if not more:
+            raise ConnectionAbortedError
+        data += more
+    return data

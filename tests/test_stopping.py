@@ -1,0 +1,232 @@
+"""Every way to stop an upload, in every situation that could hold it, over http and https."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
+from qqchunk.emulator import Emulator, Fault
+
+from .support import Pki, connected_to, nothing_left, own_threads, wait_until
+
+MB = 1 << 20
+AT_MOST = 1.0  # seconds from the stop until upload() is out
+DEADLINE = 0.4  # seconds; by then every situation is there
+BOTH = ("http", "https")
+
+
+class Boom(Exception):
+    """What the progress callback raises."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What holds an upload: *faults* as (stage, kind, options), and how to tell that it is there.
+
+    :ivar moving: part 2 crawls meanwhile, so that there is progress to report
+    """
+
+    faults: Tuple[Tuple[str, str, Dict[str, Any]], ...]
+    reached: Callable[[Emulator], bool]
+    behaviour: Dict[str, Any] = field(default_factory=dict)
+    size: int = 10 * MB  # over 4 MB a part, or the kernel's buffers hide a stall
+    backoff: float = 0.1
+    moving: bool = True
+
+
+def seen(stage: str, times: int = 1) -> Callable[[Emulator], bool]:
+    return lambda emulator: emulator.count(stage) >= times
+
+
+def answered(stage: str) -> Callable[[Emulator], bool]:
+    return lambda emulator: any(r.stage == stage and r.status for r in emulator.requests)
+
+
+CRAWL: Dict[str, Any] = {"bandwidth": 100_000}
+FIRST: Dict[str, Any] = {"part": 1}
+SECOND: Tuple[str, str, Dict[str, Any]] = ("put", "slow", {**CRAWL, "part": 2})
+
+SITUATIONS = {
+    "four parts crawl": Situation(
+        (("put", "slow", CRAWL),), seen("put", 4), {"concurrency": 4}, 40 * MB),
+    "a part is polled every 30 s": Situation(
+        (("finish", "busy", FIRST), SECOND), answered("finish"), {"retry_delay": 30}),
+    "no answer to the token": Situation(
+        (("token", "silence", {}),), seen("token"), size=10, moving=False),
+    "no answer to prepare": Situation(
+        (("prepare", "silence", {}),), seen("prepare"), size=10, moving=False),
+    "no answer to a put": Situation((("put", "silence", FIRST), SECOND), seen("put", 2)),
+    "no answer to finish": Situation((("finish", "silence", FIRST), SECOND), seen("finish")),
+    "no answer to complete": Situation(
+        (("complete", "silence", {}),), seen("complete"), size=10, moving=False),
+    "storage stops reading": Situation((("put", "stop_reading", FIRST), SECOND), seen("put", 2)),
+    "a back-off of prepare": Situation(
+        (("prepare", "status", {}),), answered("prepare"), size=10, backoff=30.0, moving=False),
+    "a back-off of a part": Situation(
+        (("put", "status", FIRST), SECOND), answered("put"), backoff=30.0),
+    "the answer drips in": Situation(
+        (("prepare", "drip", {"delay": 0.1}),), answered("prepare"), size=10, moving=False),
+}
+
+
+MOVING = [name for name, situation in SITUATIONS.items() if situation.moving]
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: Any) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: Any) -> Callable[[int], str]:
+    directory = tmp_path_factory.mktemp("files")
+
+    def of_size(size: int) -> str:
+        path = directory / f"{size}.bin"
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return str(path)
+
+    return of_size
+
+
+class Stage:
+    """One upload on its way into a situation, on a thread of its own."""
+
+    def __init__(self, situation: Situation, emulator: Emulator, path: str) -> None:
+        self.emulator = emulator
+        self._situation = situation
+        self._path = path
+        self.uploader = Uploader(
+            emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
+            token_url=emulator.token_url, backoff=situation.backoff)
+        self.cancel = threading.Event()
+        self.error: Optional[BaseException] = None
+        self.began = self.ended = 0.0
+
+    def upload(self, **options: Any) -> None:
+        self.began = time.monotonic()
+        try:
+            self.uploader.upload("c2c", "U1", self._path, cancel=self.cancel, **options)
+        except Exception as error:
+            self.error = error
+        self.ended = time.monotonic()
+        self.threads = own_threads()
+
+    def reached(self) -> bool:
+        return self._situation.reached(self.emulator)
+
+    def stop(self, way: Callable[[], None], **options: Any) -> float:
+        """Stop it that *way* once it is held; give the seconds that took."""
+        thread = threading.Thread(target=self.upload, kwargs=options)
+        thread.start()
+        wait_until(self.reached)
+        time.sleep(0.02)  # the answer seen by the emulator is to be seen by the client
+        assert self.error is None
+        stopped = time.monotonic()
+        way()
+        thread.join(5)
+        assert not thread.is_alive()
+        return self.ended - stopped
+
+    def close(self) -> None:
+        self.uploader.close()
+        assert not connected_to(urlsplit(self.emulator.api_url).port or 0)
+
+
+def each(names: Iterable[str] = SITUATIONS, schemes: Sequence[str] = ()) -> Any:
+    """These situations, over the given schemes, or over one and the other in turn."""
+    return pytest.mark.parametrize("scheme,name", [
+        (scheme, name)
+        for position, name in enumerate(names)
+        for scheme in schemes or (BOTH[position % 2],)])
+
+
+@pytest.fixture
+def stage(
+    scheme: str, pki: Pki, files: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Stage]]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
+    with nothing_left():
+        opened = []
+
+        def enter(situation: Situation, *faults: Fault, **behaviour: Any) -> Stage:
+            behaviour = {
+                "concurrency": 2, "block_size": min(10 * MB, situation.size // 2),
+                **situation.behaviour, **behaviour}
+            context = pki.context if scheme == "https" else None
+            emulator = Emulator(
+                ssl_context=context, keep_bodies=False, **behaviour,
+                faults=[*faults, *(Fault(s, k, times=None, **o) for s, k, o in situation.faults)])
+            emulator.start()
+            opened.append(Stage(situation, emulator, files(situation.size)))
+            return opened[-1]
+
+        yield enter
+        for entered in opened:
+            entered.close()
+            entered.emulator.stop()
+
+
+@each(schemes=BOTH)
+def test_cancel_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
+    held = stage(SITUATIONS[name])
+    assert held.stop(held.cancel.set) < AT_MOST
+    assert isinstance(held.error, UploadCancelledError)
+    assert held.threads == []
+
+
+@each()
+def test_close_from_another_thread_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
+    held = stage(SITUATIONS[name])
+    assert held.stop(held.uploader.close) < AT_MOST
+    assert isinstance(held.error, UploadCancelledError)
+    assert held.threads == []
+
+
+@each(["four parts crawl", "a part is polled every 30 s", "no answer to prepare",
+       "storage stops reading", "a back-off of prepare"])
+def test_deadline_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
+    held = stage(SITUATIONS[name])
+    held.upload(deadline=DEADLINE)
+    assert held.reached()
+    assert DEADLINE <= held.ended - held.began < DEADLINE + AT_MOST
+    assert isinstance(held.error, UploadDeadlineError)
+    assert held.threads == []
+
+
+@each(MOVING)
+def test_exception_in_the_callback_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
+    held = stage(SITUATIONS[name])
+    raised = []
+
+    def progress(_: object) -> None:
+        if held.reached():
+            raised.append(time.monotonic())
+            raise Boom
+
+    held.upload(progress=progress)
+    assert isinstance(held.error, Boom)
+    assert len(raised) == 1
+    assert held.ended - raised[0] < AT_MOST
+    assert held.threads == []
+
+
+@each(MOVING)
+def test_part_that_fails_for_good_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
+    situation = SITUATIONS[name]
+    refused = Fault("put", "status", part=3, status=400)
+    held = stage(
+        situation, refused, concurrency=4, block_size=situation.size // 4)
+    held.upload()
+    assert isinstance(held.error, PartUploadError)
+    assert held.error.part_index == 3
+    failed = next(r.at for r in held.emulator.requests if r.part_index == 3)
+    assert held.ended - failed < AT_MOST
+    assert held.threads == []
