@@ -224,4 +224,7 @@ def _read(response: requests.Response) -> bytes:
         body += block
         if len(body) > limit:
             break  # the connection is closed with the rest unread
+    else:
+        if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 leaves it at that
+            raise http.client.IncompleteRead(bytes(body))
     return bytes(body[:limit])
