@@ -146,12 +146,12 @@ class Exchange:
         if with_delivery:
             # Before the send: the client may call again the moment it has the last byte.
             delivered = not self.connection.client_gone()
-            self._service.uploads.mark_delivered(upload_id, delivered)
+            self._service.uploads.mark_delivered(upload_id, reply, delivered)
         try:
             self.send(reply.head(close=self.handler.close_connection) + reply.body)
         except OSError:
             if with_delivery:
-                self._service.uploads.mark_delivered(upload_id, False)
+                self._service.uploads.mark_delivered(upload_id, reply, False)
             raise
 
     def send(self, data: bytes) -> None:

@@ -186,11 +186,11 @@ class UploadDesk:
             raise Refused(error_reply(11255), note)
         return upload
 
-    def mark_delivered(self, upload_id: str, delivered: bool) -> None:
-        """Remember whether the success of complete went out whole."""
+    def mark_delivered(self, upload_id: str, reply: Reply, delivered: bool) -> None:
+        """Remember whether the success of complete went out whole, if that is what it is."""
         with self._lock:
             upload = self._uploads.get(upload_id)
-        if upload is not None and upload.success is not None:
+        if upload is not None and upload.success is reply:
             upload.delivered = delivered
 
     def expire_urls(self) -> None:
