@@ -201,6 +201,12 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
     assert seen.output.startswith("sent: ROBOT")
 
 
+@around("reply")
+def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
+    yield
+    assert platform.messages[0]["msg_id"] == "ROBOT1.0_abc"
+
+
 @around("upload")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
     yield
