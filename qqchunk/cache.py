@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional, Protocol
 
 from .names import FileType, Secret
 from .protocol import Upload, UploadResult
+from .replies import read_text
 
 MARGIN = 60  # seconds: a file_info is not used in its last minute, a message takes time too
 
@@ -60,17 +61,18 @@ class FileInfoCache:
         value = self._try("get", lambda: self._cache.get(key))
         try:
             kept = json.loads(value)
-            file_info, expires = kept["file_info"], float(kept["expires_at"])
-            file_uuid = kept["file_uuid"]
-        except (TypeError, ValueError, KeyError):
+            file_info, file_uuid = read_text(kept["file_info"]), read_text(kept["file_uuid"])
+            expires = float(kept["expires_at"])
+            expires_at = datetime.fromtimestamp(expires, timezone.utc)
+        except (TypeError, ValueError, KeyError, OverflowError, OSError, RecursionError):
             return None  # nothing there, or not of our making
-        if not isinstance(file_info, str) or expires - MARGIN <= self._clock():
+        if file_info is None or expires - MARGIN <= self._clock():
             return None
         return UploadResult(
             file_info=Secret(file_info),
             file_uuid=file_uuid,
             ttl=int(expires - self._clock()),
-            expires_at=datetime.fromtimestamp(expires, timezone.utc),
+            expires_at=expires_at,
             reused=True,
             raw={**kept, "file_info": Secret(file_info)},
         )

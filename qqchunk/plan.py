@@ -129,19 +129,23 @@ def _read_parts(
 
 
 def _read_url(entry: Json, number: int, https_only: bool) -> Secret:
-    url = read_text(_pick(entry, "presigned_url", "url")) or ""
+    url = Secret(read_text(_pick(entry, "presigned_url", "url")) or "")
     wanted = ("https",) if https_only else ("http", "https")
+    if not _is_usable(url, wanted):
+        _nonsense(f"its part {number} has no {' or '.join(wanted)} URL")
+    return url
+
+
+def _is_usable(url: str, schemes: Tuple[str, ...]) -> bool:
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
     try:
         split = urlsplit(url)
         # Credentials in a URL would become an Authorization header.
-        good = (split.scheme in wanted and split.hostname and split.port != 0
-                and "@" not in split.netloc and url.isascii() and url.isprintable()
-                and " " not in url)
+        return (split.scheme in schemes and bool(split.hostname) and split.port != 0
+                and "@" not in split.netloc)
     except ValueError:
-        good = False
-    if not good:
-        _nonsense(f"its part {number} has no {' or '.join(wanted)} URL")
-    return Secret(url)
+        return False
 
 
 def _pick(entry: Mapping[str, Any], *names: str) -> object:

@@ -12,9 +12,12 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 from .codes import UNDER_REVIEW, refusal
 from .errors import ProtocolError
+from .names import Secret
 
 Json = Dict[str, Any]
 
+# The texts that a reply's traceback, as error trackers print it, must not show.
+_SECRETS = ("access_token", "file_info", "presigned_url", "raw_url", "url")
 _MAX_DIGITS = 19  # a longer number is no size, code or time, and costs quadratic time to read
 _MAX_MESSAGE = 500  # characters of a message that go into an exception
 _MAX_TRACE_ID = 100  # characters; live ones have 32
@@ -87,6 +90,14 @@ def _accepted(call: Call, status: int, code: Optional[int], err_code: Optional[i
     return not code and not err_code
 
 
+def hide_secrets(fields: Json) -> Json:
+    """Return an equal object, whose tokens and signed URLs do not show in a ``repr``."""
+    return {
+        name: Secret(value) if name in _SECRETS and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
 def unwrap(reply: Json, *fields: str) -> Json:
     """Return the object under ``data`` if it, and not *reply*, holds one of *fields*."""
     data = reply.get("data")
@@ -157,7 +168,7 @@ def storage_message(body: bytes) -> str:
 
 def _json_object(body: bytes) -> Optional[Json]:
     try:
-        value = json.loads(body, parse_int=_parse_int)
+        value = json.loads(body, parse_int=_parse_int, object_hook=hide_secrets)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

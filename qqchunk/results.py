@@ -8,9 +8,7 @@ from typing import Any, Dict, NoReturn, Optional
 
 from .errors import ProtocolError
 from .names import Secret
-from .replies import Json, read_int, read_text, unwrap
-
-_SECRET_FIELDS = ("file_info", "raw_url")
+from .replies import Json, hide_secrets, read_int, read_text, unwrap
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,10 @@ class UploadResult:
     reused: bool = False
     raw: Dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.file_info, str):  # one made by hand hides it too
+            object.__setattr__(self, "file_info", Secret(self.file_info))
+
 
 def read_result(
     reply: Json, now: datetime, *, stage: str = "complete", reused: bool = False
@@ -49,13 +51,12 @@ def read_result(
     if ttl is not None and ttl < 0:
         ttl = None
     return UploadResult(
-        file_info=Secret(file_info),
+        file_info=file_info,
         file_uuid=read_text(reply.get("file_uuid")),
         ttl=ttl,
         expires_at=_expiry(ttl, now),
         reused=reused,
-        raw={k: Secret(v) if k in _SECRET_FIELDS and isinstance(v, str) else v
-             for k, v in reply.items()},
+        raw=hide_secrets(reply),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
+import requests
 from requests.auth import HTTPBasicAuth
 
 from .names import Secret
@@ -13,17 +14,18 @@ from .sessions import Timeout
 
 
 def check_credentials(
-    app_id: Union[None, str, int], client_secret: Optional[str], auth: Any
+    app_id: Union[None, str, int], client_secret: Union[None, str, type], auth: Any
 ) -> Tuple[str, Secret]:
     """Return app id and secret as text, empty where *auth* stands for them.
 
+    :param client_secret: as :func:`masked` gives it
     :raises TypeError: one of them is of a wrong type
     :raises ValueError: one of them is missing, or there are two kinds of credentials
     """
     if isinstance(app_id, bool) or not isinstance(app_id, (str, int, type(None))):
         raise TypeError(f"app_id must be text or an int, not {type(app_id).__name__}")
-    if not isinstance(client_secret, (str, type(None))):
-        raise TypeError(f"client_secret must be text, not {type(client_secret).__name__}")
+    if isinstance(client_secret, type):
+        raise TypeError(f"client_secret must be text, not {client_secret.__name__}")
     if auth is not None:
         if client_secret is not None:
             raise ValueError("give either a client_secret or auth, not both")
@@ -32,6 +34,13 @@ def check_credentials(
             "an app_id and a client_secret are needed (from the QQ open platform console), "
             "or auth")
     return "" if app_id is None else str(app_id), Secret(client_secret or "")
+
+
+def masked(secret: object) -> Any:
+    """Return a secret so that it does not show; in place of what is no text, its type."""
+    if secret is None:
+        return None
+    return Secret(secret) if isinstance(secret, str) else type(secret)
 
 
 def check_auth(auth: Any) -> Any:
@@ -46,6 +55,30 @@ def check_auth(auth: Any) -> Any:
     return auth
 
 
+def check_session(name: str, session: object) -> Optional[requests.Session]:
+    """Return *session*, which may be None.
+
+    :raises TypeError: if it is something else
+    """
+    if session is not None and not isinstance(session, requests.Session):
+        raise TypeError(f"{name} must be a requests.Session, not {type(session).__name__}")
+    return session
+
+
+def check_cache(cache: Any, app_id: str) -> Any:
+    """Return *cache*, which may be None.
+
+    :raises TypeError: if it lacks one of the three methods that are called
+    :raises ValueError: if there is no *app_id* to tell this bot's files by
+    """
+    for method in ("get", "set", "delete"):
+        if cache is not None and not callable(getattr(cache, method, None)):
+            raise TypeError(f"cache must have {method}(), as Django's caches and cachelib's do")
+    if cache is not None and not app_id:
+        raise ValueError("a cache needs the app_id: a file_info is good for one bot only")
+    return cache
+
+
 def check_url(name: str, url: object) -> str:
     """Return *url* if it is a usable http(s) URL.
 
@@ -54,14 +87,17 @@ def check_url(name: str, url: object) -> str:
     """
     if not isinstance(url, str):
         raise TypeError(f"{name} must be text, not {type(url).__name__}")
-    try:
-        split = urlsplit(url)
-        good = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not _is_complete(url):
         raise ValueError(f"{name} must be a complete http(s) URL")
     return url
+
+
+def _is_complete(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:
+        return False
 
 
 def check_timeout(timeout: object) -> Timeout:

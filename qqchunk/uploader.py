@@ -22,8 +22,17 @@ from .progress import Callback
 from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
 from .ranges import Source
 from .sessions import Sessions
-from .settings import check_auth, check_count, check_credentials, check_policy, check_timeout
-from .settings import check_url
+from .settings import (
+    check_auth,
+    check_cache,
+    check_count,
+    check_credentials,
+    check_policy,
+    check_session,
+    check_timeout,
+    check_url,
+    masked,
+)
 from .transport import Transport, is_plain_refusal
 
 log = logging.getLogger(__name__)
@@ -71,18 +80,19 @@ class Uploader:
         cache: Optional[Cache] = None,
     ) -> None:
         # Masked first: if a check fails, error trackers print this frame's variables.
-        if isinstance(client_secret, str):
-            client_secret = Secret(client_secret)
+        client_secret = masked(client_secret)
         auth = check_auth(auth)
         credentials = check_credentials(app_id, client_secret, auth)
         self._app_id = credentials[0]
         self._max_concurrency = check_count("max_concurrency", max_concurrency, 1)
         self._max_file_size = check_count("max_file_size", max_file_size, 1)
         self._https_only = check_url("api_url", api_url).startswith("https")
-        if cache is not None and not self._app_id:
-            raise ValueError("a cache needs the app_id: a file_info is good for one bot only")
-        self._cache = cache and FileInfoCache(cache, f"{api_url.rstrip('/')} {self._app_id}")
-        sessions = Sessions(session, storage_session)
+        self._cache: Optional[FileInfoCache] = None
+        cache = check_cache(cache, self._app_id)
+        if cache is not None:
+            self._cache = FileInfoCache(cache, f"{api_url.rstrip('/')} {self._app_id}")
+        sessions = Sessions(
+            check_session("session", session), check_session("storage_session", storage_session))
         self._transport = Transport(
             sessions,
             api_url=api_url,
@@ -95,8 +105,10 @@ class Uploader:
         self._lifecycle = Lifecycle(self, sessions, self._transport)
 
     def __repr__(self) -> str:
-        closed = ", closed" if self._lifecycle.closed else ""
-        return f"<Uploader app_id={self._app_id or None}{closed}>"
+        # A traceback may show one whose constructor failed half-way.
+        made = vars(self)
+        closed = ", closed" if "_lifecycle" in made and made["_lifecycle"].closed else ""
+        return f"<Uploader app_id={made.get('_app_id') or None}{closed}>"
 
     def __enter__(self) -> Uploader:
         return self
@@ -166,6 +178,8 @@ class Uploader:
         :raises TypeError: an argument of a wrong type
         :raises RuntimeError: the uploader is closed
         """
+        if isinstance(url, str):
+            url = Secret(url)  # a signed one is nobody's business
         call = checked_url_call(chat_type, target_id, url, file_type, file_name)
         with self._lifecycle.operation(cancel, deadline) as operation:
             operation.enter("url")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+import traceback
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import pytest
 
 from qqchunk.errors import ProtocolError
 from qqchunk.names import Secret
 from qqchunk.plan import Part, UploadPlan, read_plan
+from qqchunk.replies import Call, read_reply
 
 WIRE = pathlib.Path(__file__).with_name("wire")
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -394,10 +396,23 @@ def test_other_schemes_are_refused_on_plain_http_too() -> None:
     assert refusal(bad, https_only=False) == "its part 1 has no http or https URL"
 
 
-def test_refusal_does_not_show_the_url() -> None:
+@pytest.mark.parametrize("changes", [
+    {"parts": [entry(1, 250, "ftp://h/?sign=5ecret")]},
+    {"parts": [entry(1, 100, "https://h/?sign=5ecret"), entry(2, 150, "https://[/?sign=5ecret")]},
+    {"parts": [entry(1, 249, "https://h/?sign=5ecret")]},
+    {"parts": [entry(2, 250, "https://h/?sign=5ecret")]},
+    {"parts": [entry(1, 250, "https://h/?sign=5ecret")], "upload_id": None},
+    {"parts": {"url": "https://h/?sign=5ecret"}, "file_info": "5ecret"},
+], ids=["scheme", "host", "sum", "index", "upload_id", "no list"])
+def test_traceback_of_a_refusal_shows_no_signature(changes: Dict[str, Any]) -> None:
+    body = json.dumps(reply(**changes)).encode()
+    fields = read_reply(Call("prepare", "/", {}), 200, {}, body, NOW)
     with pytest.raises(ProtocolError) as caught:
-        plan(reply(entry(1, 250, "ftp://h/?q-signature=5ecret")))
-    error: Optional[BaseException] = caught.value
-    while error is not None:
-        assert "5ecret" not in str(error) + repr(error)
-        error = error.__context__
+        plan(fields)
+    error = caught.value
+    assert error.__context__ is None and error.__cause__ is None
+    trace = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True)
+    frames = [f for f in trace.stack if pathlib.Path(f.filename).name == "plan.py"]
+    assert frames
+    assert "5ecret" not in str(error) + "".join(traceback.StackSummary.from_list(frames).format())

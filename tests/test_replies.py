@@ -97,6 +97,20 @@ def test_other_calls_may_not_be_answered_with_nothing(stage: str) -> None:
     assert type(error) is ProtocolError
 
 
+@pytest.mark.parametrize(
+    "name", ["access_token", "file_info", "presigned_url", "raw_url", "url"])
+def test_secrets_do_not_show_in_the_repr_of_a_reply(name: str) -> None:
+    for fields in ({name: "5ecret"}, {"data": {name: "5ecret"}}, {"parts": [{name: "5ecret"}]}):
+        reply = read(200, fields)
+        assert reply == fields
+        assert "5ecret" not in repr(reply)
+
+
+def test_what_is_no_secret_shows() -> None:
+    fields = {"upload_id": "u", "url": 5, "file_info": None, "raw_url": ["x"], "uri": "y"}
+    assert repr(read(200, fields)) == repr(fields)
+
+
 def test_number_of_more_digits_than_any_size_is_no_number() -> None:
     reply = read(200, b'{"a": 9999999999999999999, "b": 99999999999999999999}')
     assert reply["a"] == 9999999999999999999

@@ -136,6 +136,7 @@ def test_result_made_by_hand_has_nothing_but_its_file_info() -> None:
         None, None, None, False)
     assert result.raw == {}
     assert result.raw is not UploadResult("f").raw
+    assert "5ecret" not in repr(UploadResult("5ecret"))
 
 
 def test_result_survives_pickle() -> None:
