@@ -9,7 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import prepend_scheme_if_needed, select_proxy
 
-from .lifeline import close_pools, tap
+from .taps import close_pools, tap, tapping
 
 _with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
 
@@ -98,8 +98,9 @@ def _send(
     settings = session.merge_environment_settings(url, {}, True, None, None)
     adapter = session.get_adapter(url)
     if isinstance(adapter, HTTPAdapter):
-        tap(adapter.poolmanager)
         proxy = select_proxy(url, settings["proxies"])
-        if proxy:
-            tap(adapter.proxy_manager_for(_with_scheme(proxy, "http")))
+        with tapping:
+            tap(adapter.poolmanager)
+            if proxy:
+                tap(adapter.proxy_manager_for(_with_scheme(proxy, "http")))
     return session.send(request, timeout=timeout, allow_redirects=False, **settings)

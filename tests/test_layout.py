@@ -26,6 +26,7 @@ LAYERS = [
     "hashing",
     "retry",
     "lifeline",
+    "taps",
     "auth",
     "diagnosis",
     "sessions",
