@@ -10,9 +10,12 @@ import ssl
 import struct
 import threading
 import time
+import warnings
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-import trustme
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # cryptography's, about the age of Python 3.8
+    import trustme
 
 TICK = 0.005  # seconds between two looks
 

@@ -50,7 +50,7 @@ def answered(stage: str) -> Callable[[Emulator], bool]:
 
 CRAWL: Dict[str, Any] = {"bandwidth": 100_000}
 FIRST: Dict[str, Any] = {"part": 1}
-SECOND: Tuple[str, str, Dict[str, Any]] = ("put", "slow", {**CRAWL, "part": 2})
+SECOND: Tuple[str, str, Dict[str, Any]] = ("put", "slow", {"bandwidth": 1_000_000, "part": 2})
 
 SITUATIONS = {
     "four parts crawl": Situation(
