@@ -12,12 +12,12 @@ from typing import Callable, Dict, List, Sequence
 from . import cold, connections, linearity, memory, probe
 from .chart import upload_chart
 from .clients import CLIENTS, LIBRARY
+from .machine import describe_machine
 from .report import (
     Gate,
     command,
     cpu_table,
     describe,
-    machine,
     upload_gates,
     upload_json,
     upload_table,
@@ -43,13 +43,15 @@ def uploads(server: Server, folder: str, options: argparse.Namespace) -> Outcome
     chosen = [item for item in WORKLOADS if not options.workloads or item.name in options.workloads]
     if options.quick:
         chosen = [quick(item) for item in chosen]
-    bench = Bench(server, folder, options.clients, options.rounds)
+    patience = 0.0 if options.quick else options.patience
+    bench = Bench(server, folder, options.clients, options.rounds, patience)
     rows = [bench.run(item) for item in chosen]
     print(file=sys.stderr)
     names = [name for name in options.clients if name not in bench.missing]
-    about = describe(machine(), bench.versions)
+    about = describe(describe_machine(), bench.versions)
     text = f"{about}\n\n{upload_table(rows, names)}\n\n{cpu_table(rows, names)}\n"
     text += f"median of {options.rounds}; * one run"
+    text += f"; {bench.disturbed} rounds began on a busy machine" if bench.disturbed else ""
     text += "; quick: 10 MiB in parts of 1 MiB, 3 files in D" if options.quick else ""
     text += "".join(f"\n{name} left out: {why}" for name, why in bench.missing.items())
     gates = upload_gates(rows) if LIBRARY in options.clients else []
@@ -97,6 +99,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__)
     parser.add_argument("part", nargs="?", default="uploads", choices=[*PARTS, "all"])
     parser.add_argument("--rounds", type=int, default=5, help="runs of which the median counts")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=10.0,
+        help="seconds to wait before a round of the table for other programs to be idle",
+    )
     parser.add_argument("--workloads", type=_names, help='some of the table, as "A,C,A tls"')
     parser.add_argument("--clients", type=_names, default=list(CLIENTS), help="names, by comma")
     parser.add_argument("--json", metavar="FILE", help="write everything measured")
@@ -130,7 +138,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         data = {name: outcome.data for name, outcome in outcomes.items()}
         verdicts = [{**asdict(gate), "verdict": gate.verdict} for gate in gates]
-        about: Dict[str, object] = {"command": command(), "machine": machine()}
+        about: Dict[str, object] = {"command": command(), "machine": describe_machine()}
         write_json(options.json, {**about, **data, "gates": verdicts})
     if options.chart:
         _write_charts(Path(options.chart), outcomes)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,22 +38,6 @@ class Gate:
         bound = "at least" if self.at_least else "at most"
         found = "not measured" if self.value is None else f"{self.value:.3f}{self.unit}"
         return f"{self.verdict}  {self.name}: {found} ({bound} {self.limit:g}{self.unit})"
-
-
-def machine() -> Dict[str, object]:
-    """What the figures were taken on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(": ")[2] if names else model
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": model,
-        "cores": os.cpu_count(),
-        "load": [round(load, 2) for load in os.getloadavg()],
-    }
 
 
 def describe(facts: Dict[str, object], versions: Dict[str, str]) -> str:

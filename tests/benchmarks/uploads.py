@@ -10,6 +10,7 @@ from typing import Dict, List, Optional, Sequence
 
 from .clients import LIBRARY
 from .driver import Driver, MissingClientError
+from .machine import wait_until_idle
 from .server import Server
 from .truth import check, make_file, truth_of
 from .workloads import Workload, md5_alone
@@ -59,13 +60,17 @@ class Row:
 class Bench:
     """Holds the server and the folder of files; `run` gives one row."""
 
-    def __init__(self, server: Server, folder: str, clients: Sequence[str], rounds: int) -> None:
+    def __init__(
+        self, server: Server, folder: str, clients: Sequence[str], rounds: int, patience: float
+    ) -> None:
         self.versions: Dict[str, str] = {}
         self.missing: Dict[str, str] = {}
+        self.disturbed = 0
         self._server = server
         self._folder = folder
         self._clients = clients
         self._rounds = rounds
+        self._patience = patience
 
     def run(self, workload: Workload) -> Row:
         """All rounds of one workload, in fresh processes, after an upload each that is not counted.
@@ -82,6 +87,8 @@ class Bench:
                 if not (workload.peers_once and name != LIBRARY):
                     self._once(workload, driver, path)
             for number in range(self._rounds):
+                if self._patience:
+                    self.disturbed += not wait_until_idle(self._patience)
                 row.floors.append(workload.floor(md5_alone(path)))
                 for name in _rotated(list(drivers), number):
                     if number and workload.peers_once and name != LIBRARY:
