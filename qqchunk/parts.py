@@ -27,8 +27,8 @@ from .retry import MAX_RETRY_AFTER, Attempts
 from .storage import put_part
 from .transport import Outcome, Transport, is_plain_refusal, is_unclear
 
-# All polling of a part shares one retry_timeout: after its first PUT it may use it up to here,
-# after the second, and after a fresh prepare, so that each remedy has time to take effect.
+# All polling of a part shares one retry_timeout: it may use it up to here before the first remedy,
+# the second (sent again, prepared anew), and the end, so that each has time to take effect.
 _SHARES = (0.8, 0.9, 1.0)
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ class Parts:
         self._deliveries = [
             _Delivery(part, position, fresh, fresh, polled.get(part.offset, 0.0))
             for position, part in enumerate(plan.parts)]
+        for delivery in self._deliveries:  # one polled for an earlier plan is being sent again now
+            delivery.remedied = delivery.polled > 0.0
         self._unsent: Deque[_Delivery] = deque(self._deliveries)
         # (due, position, delivery), for the next exchange of a part that has been sent before
         self._to_put: List[Tuple[float, int, _Delivery]] = []
@@ -195,6 +197,7 @@ class Parts:
         self._finishing -= 1
         error = outcome.error
         if error is not None and PART_BUSY in (error.code, error.err_code):
+            delivery.finish_attempts = Attempts(self._transport.policy)  # each poll is a new call
             self._poll(delivery, time.monotonic())
         elif error is not None and not (delivery.unclear and is_plain_refusal(error)):
             self._retry_finish(delivery, error)
@@ -218,7 +221,7 @@ class Parts:
     def _poll(self, delivery: _Delivery, now: float) -> None:
         """The platform is still busy with the part: ask again, or turn to the next remedy."""
         delivery.polling_since = delivery.polling_since or now
-        share = _SHARES[-1 if self._last else delivery.remedied]
+        share = _SHARES[self._last + delivery.remedied]
         left = share * self._plan.retry_timeout - delivery.polled
         end = delivery.polling_since + max(0.0, left)
         if now < end:
@@ -226,7 +229,7 @@ class Parts:
             heapq.heappush(self._to_finish, (due, delivery.position, delivery))
             return
         _end_polling(delivery)
-        if delivery.remedied or self._last:
+        if delivery.remedied:
             raise StaleUpload(PartFinishTimeoutError(
                 f"{self._upload.file_name}, finish: part {delivery.part.index}: the platform "
                 f"answered 40093001 (busy or failed) for {delivery.polled:.0f} s, also after the "

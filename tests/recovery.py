@@ -306,4 +306,4 @@ def check_delays(at: List[float], delays: Tuple[Delay, ...]) -> None:
     gaps = [later - earlier for earlier, later in zip(at, at[1:])]
     assert len(gaps) >= len(delays)
     for gap, delay in zip(gaps, delays):
-        assert delay.least - 0.001 <= gap <= delay.most + SLACK
+        assert delay.least - 0.001 <= gap <= delay.most + SLACK, (gaps, delays)
