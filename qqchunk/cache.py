@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 class Cache(Protocol):
     """What ``cache`` may be: Django's caches and cachelib's fit as they are."""
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str, /) -> Any:
         """Return the value kept under *key*, or None."""
 
-    def set(self, key: str, value: Any, timeout: Any) -> Any:
+    def set(self, key: str, value: Any, timeout: Any, /) -> Any:
         """Keep *value* under *key* for *timeout* seconds."""
 
-    def delete(self, key: str) -> Any:
+    def delete(self, key: str, /) -> Any:
         """Forget what is kept under *key*."""
 
 

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
 import requests
 from cachelib import FileSystemCache
+from redis import Redis
 from requests.auth import AuthBase
 
 from qqchunk import (
@@ -83,6 +84,7 @@ def make() -> List[Uploader]:
         Uploader(102000001, "client secret", timeout=5, retries=0, backoff=0.5),
         Uploader(app_id="app id", auth=OwnAuth(), cache=OwnCache()),
         Uploader("app id", "client secret", cache=FileSystemCache("uploads")),
+        Uploader("app id", "client secret", cache=Redis.from_url("redis://localhost:6379/0")),
         Uploader(auth=("user", "password")),
         Uploader(auth=lambda request: request),
         Uploader(
