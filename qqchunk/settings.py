@@ -12,6 +12,8 @@ from .names import Secret
 from .retry import Policy
 from .sessions import Timeout
 
+_MAX_SECONDS = 10 ** 9  # thirty years; the limits of sockets and events are not far above
+
 
 def check_credentials(
     app_id: Union[None, str, int], client_secret: Union[None, str, type], auth: Any
@@ -114,17 +116,19 @@ def check_timeout(timeout: object) -> Timeout:
 
 
 def check_number(name: str, value: object, *, above: Optional[float] = None) -> float:
-    """Return a number that is at least 0, or over *above*.
+    """Return a number of seconds that is at least 0, or over *above*.
 
     :raises TypeError: if it is none
-    :raises ValueError: if it is too small or not finite
+    :raises ValueError: if it is too small, too large or not a number
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     good = value > above if above is not None else value >= 0
-    if not good or value == float("inf"):
+    if not good:
         raise ValueError(f"{name} must be {'over' if above is not None else 'at least'} 0, "
                          f"not {value}")
+    if value > _MAX_SECONDS:
+        raise ValueError(f"{name} must be at most {_MAX_SECONDS} seconds")
     return float(value)
 
 

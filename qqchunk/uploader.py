@@ -156,7 +156,9 @@ class Uploader:
                 operation, chat_type, target_id, file, file_type, file_name, progress,
                 self._max_file_size,
             ) as (upload, source):
-                return self._upload(operation, upload, source)
+                result = self._upload(operation, upload, source)
+                operation.reporter.tell(final=True)
+                return result
 
     def upload_url(
         self,
@@ -229,13 +231,17 @@ class Uploader:
             ) as (upload, source):
                 result = self._upload(operation, upload, source)
                 try:
-                    return message.send(operation, self._transport, chat, target_id, result)
+                    reply = message.send(operation, self._transport, chat, target_id, result)
                 except ApiError as error:
                     if not is_expired(error):
                         raise
                     log.warning("%s; uploading it again", error)
-                result = self._upload(operation, upload, source, use_cache=False)
-                return message.send(operation, self._transport, chat, target_id, result)
+                    reply = None
+                if reply is None:
+                    result = self._upload(operation, upload, source, use_cache=False)
+                    reply = message.send(operation, self._transport, chat, target_id, result)
+                operation.reporter.tell(final=True)
+                return reply
 
     # The three steps of the protocol
 
@@ -301,7 +307,6 @@ class Uploader:
             result = self._transfer(operation, upload, source, hashes)
             if self._cache:
                 self._cache.set(key, result)
-        operation.reporter.tell(final=True)
         log.info(
             "%s: %s %s in %.1f s", upload.file_name,
             "reused" if result.reused else "uploaded", size, time.monotonic() - began)

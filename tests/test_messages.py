@@ -13,6 +13,7 @@ import pytest
 
 from qqchunk import (
     ApiError,
+    Progress,
     ProtocolError,
     TransportError,
     Uploader,
@@ -228,6 +229,20 @@ def test_expired_token_is_replaced_and_the_message_sent(
     emulator.expire_tokens()
     assert uploader.send("c2c", "U1", result)["id"]
     assert (emulator.count("token"), emulator.count("message")) == (2, 2)
+
+
+@pytest.mark.parametrize("code", [None, 304080])
+def test_progress_ends_once_the_message_is_sent(
+    emulator: Emulator, uploader: Uploader, code: Any
+) -> None:
+    emulator.behaviour.latency = 0.06  # so that waiting for the message is reported, too
+    if code:
+        emulator.fail("message", "code", code=code)
+    seen: List[Progress] = []
+    send(uploader, progress=seen.append)
+    assert [p.stage for p in seen].count("done") == 1
+    assert seen[-1] == Progress("done", len(CONTENT), len(CONTENT), 1, 1)
+    assert seen[-2].stage == "waiting"
 
 
 # Under review
