@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Dict, List, Optional, Sequence
 
+from .bare import round_trip
 from .clients import LIBRARY
 from .driver import Driver, MissingClientError
 from .machine import wait_until_idle
@@ -89,7 +90,9 @@ class Bench:
             for number in range(self._rounds):
                 if self._patience:
                     self.disturbed += not wait_until_idle(self._patience)
-                row.floors.append(workload.floor(md5_alone(path)))
+                trip = round_trip(self._server.api_url())
+                row.floors.append(workload.floor(md5_alone(path), trip))
+                self._server.report()
                 for name in _rotated(list(drivers), number):
                     if number and workload.peers_once and name != LIBRARY:
                         continue

@@ -4,17 +4,21 @@ The floor of a workload is computed beside each run, as the sum of what must fol
 
 - the md5 of the file, alone, taken in the same round (`hashlib.md5` over 256 KiB blocks): prepare
   has to name it;
-- one API latency for prepare;
+- one round trip for prepare;
 - the bytes over the bandwidth: the parts dealt out to `concurrency` connections, each to the one
-  that is free first, and a storage latency for each part; the fullest connection counts;
-- the confirmation of the last part: one API latency, and for each refusal before it one
+  that is free first, with storage's latency for each part; the fullest connection counts;
+- the confirmation of the last part: one round trip, and for each refusal before it one
   `retry_delay`, counted from request to request;
-- one API latency for complete.
+- one round trip for complete.
+
+A round trip is what a bare socket measures in the same round: the latency asked of the server, and
+the fraction of a millisecond that its sleep and the wake-ups of both sides add. Storage's latency
+has the same added.
 
 An upload of several files has this once per file. Nothing is charged for connections or the token
 (both are warm), for the client's own work, for sha1 (it can hide beside md5 on a second core), for
 the copy through the loopback, or for the confirmations of all other parts (they hide behind the
-sending). Without latency and limit the floor is therefore md5 alone.
+sending). Without latency and limit the floor is therefore nearly md5 alone.
 """
 
 from __future__ import annotations
@@ -48,17 +52,18 @@ class Workload:
     def parts(self) -> int:
         return max(1, -(-self.size // self.behaviour.block_size))
 
-    def floor(self, md5_seconds: float) -> float:
+    def floor(self, md5_seconds: float, round_trip: float) -> float:
         """Seconds that the whole workload takes at least; see the module's text."""
         behaviour = self.behaviour
+        overhead = max(0.0, round_trip - behaviour.latency)
         lanes = [0.0] * behaviour.concurrency
         for index in range(self.parts):
             size = min(behaviour.block_size, self.size - index * behaviour.block_size)
             free = lanes.index(min(lanes))
             lanes[free] += size / behaviour.rate if behaviour.rate else 0.0
-            lanes[free] += behaviour.put_latency
+            lanes[free] += behaviour.put_latency + overhead
         polls = behaviour.busy * max(behaviour.retry_delay, behaviour.latency)
-        once = md5_seconds + 3 * behaviour.latency + max(lanes) + polls
+        once = md5_seconds + 3 * round_trip + max(lanes) + polls
         return once * self.uploads
 
 
