@@ -35,7 +35,7 @@ def bot_environment(emulator: Emulator, **more: str) -> Dict[str, str]:
 
 
 def wait_until(
-    what: Callable[[], _T], process: Optional[Process] = None, timeout: float = 20.0
+    what: Callable[[], _T], process: Optional[Process] = None, timeout: float = 40.0
 ) -> _T:
     """Return the first true result of *what*; fail if *process* ends before, or in vain.
 

@@ -18,7 +18,7 @@ from .processes import Process, bot_environment, redis_server, running, wait_unt
 
 pytestmark = pytest.mark.integration
 
-GET = {"timeout": 20, "interval": 0.05}  # seconds to wait for a result
+GET = {"timeout": 40, "interval": 0.05}  # seconds to wait for a result
 
 # The bot in haste, and apart from whatever else is in this Redis.
 HURRIED_BOT = """

@@ -35,7 +35,7 @@ class Site:
         self._files = files
 
     def post_file(self, content: bytes, name: str = "holiday.mp4") -> requests.Response:
-        return requests.post(self.url + self._files, files={"file": (name, content)}, timeout=30)
+        return requests.post(self.url + self._files, files={"file": (name, content)}, timeout=40)
 
     def workers(self) -> List[int]:
         """The process ids of the workers that were ever started."""
