@@ -125,22 +125,19 @@ def test_msg_seq_is_drawn_anew_for_each_message_and_is_never_that_of_a_plain_rep
 
 
 @pytest.mark.parametrize("fault, options", [
-    ("reset_unprocessed", {}), ("reset_before", {}), ("close", {}), ("cut_reply", {}),
+    ("reset_unprocessed", {}), ("reset_before", {}), ("close", {}), ("cut_reply", {"processed": False}),
     ("status", {"status": 500}), ("status", {"status": 502}), ("html_200", {}),
     ("empty_body", {"processed": False}),
 ])
-@pytest.mark.parametrize("to", ["msg_id", "event_id"])
 def test_reply_without_an_answer_is_repeated_with_its_msg_seq(
-    emulator: Emulator, uploader: Uploader, fault: str, options: Dict[str, Any], to: str
+    emulator: Emulator, uploader: Uploader, fault: str, options: Dict[str, Any]
 ) -> None:
-    if fault == "cut_reply":
-        options = {"processed": False}
     emulator.fail("message", fault, **options)
-    assert send(uploader, **{to: "M"})["id"].startswith("ROBOT1.0_")
+    assert send(uploader, msg_id="M")["id"].startswith("ROBOT1.0_")
     first, second = bodies(emulator)[-2:]
     assert len(emulator.messages) == 1
     assert emulator.count("message") == 2
-    assert second[to] == "M"
+    assert second["msg_id"] == "M"
     assert first is None or first == second
 
 
@@ -171,6 +168,21 @@ def test_duplicate_after_a_clear_refusal_is_an_error(
     assert refused(uploader, msg_id="M").code == 40054005
 
 
+def test_other_refusal_after_a_lost_answer_is_an_error(
+    emulator: Emulator, uploader: Uploader
+) -> None:
+    emulator.fail("message", "reset_unprocessed")
+    emulator.fail("message", "code", code=40034005)
+    assert refused(uploader, msg_id="M").code == 40034005
+    assert emulator.messages == []
+
+
+def test_duplicate_is_known_by_the_other_code_too(emulator: Emulator, uploader: Uploader) -> None:
+    emulator.fail("message", "reset_after")
+    emulator.fail("message", "code", code=999, err_code=40054005)
+    assert send(uploader, msg_id="M") == {"id": None, "deduplicated": True}
+
+
 def test_duplicate_at_the_first_try_is_an_error(emulator: Emulator, uploader: Uploader) -> None:
     send(uploader, msg_id="M", msg_seq=7)
     error = refused(uploader, msg_id="M", msg_seq=7)
@@ -195,13 +207,12 @@ def test_duplicate_at_the_first_try_is_an_error(emulator: Emulator, uploader: Up
     ("empty_body", {}, ProtocolError),
     ("code", {"code": 850027}, ApiError),
 ])
-@pytest.mark.parametrize("options_of_send", [{}, {"msg_seq": 5}, {"content": "words"}])
 def test_message_to_nobody_in_particular_is_not_repeated_without_an_answer(
     emulator: Emulator, uploader: Uploader, fault: str, options: Dict[str, Any],
-    kind: Type[UploadError], options_of_send: Dict[str, Any],
+    kind: Type[UploadError],
 ) -> None:
     emulator.fail("message", fault, times=None, **options)
-    error = refused(uploader, **options_of_send)
+    error = refused(uploader, msg_seq=5, content="words")
     assert type(error) is kind
     assert emulator.count("message") == 1
 

@@ -139,6 +139,11 @@ def test_result_made_by_hand_has_nothing_but_its_file_info() -> None:
     assert "5ecret" not in repr(UploadResult("5ecret"))
 
 
+def test_result_made_of_nothing_is_not_made_of_its_name() -> None:
+    nothing: Any = None
+    assert UploadResult(nothing).file_info is None
+
+
 def test_result_survives_pickle() -> None:
     result = read_result({"file_info": "5ecret", "ttl": 60, "raw_url": "5ecret"}, NOW)
     again = pickle.loads(pickle.dumps(result))
