@@ -125,9 +125,9 @@ def test_msg_seq_is_drawn_anew_for_each_message_and_is_never_that_of_a_plain_rep
 
 
 @pytest.mark.parametrize("fault, options", [
-    ("reset_unprocessed", {}), ("reset_before", {}), ("close", {}), ("cut_reply", {"processed": False}),
-    ("status", {"status": 500}), ("status", {"status": 502}), ("html_200", {}),
-    ("empty_body", {"processed": False}),
+    ("reset_unprocessed", {}), ("reset_before", {}), ("close", {}),
+    ("cut_reply", {"processed": False}), ("status", {"status": 500}), ("status", {"status": 502}),
+    ("html_200", {}), ("empty_body", {"processed": False}),
 ])
 def test_reply_without_an_answer_is_repeated_with_its_msg_seq(
     emulator: Emulator, uploader: Uploader, fault: str, options: Dict[str, Any]
