@@ -10,6 +10,7 @@ import socketserver
 import ssl
 import struct
 import threading
+import traceback
 from typing import Any, Callable, Dict, Tuple
 
 JOIN_TIMEOUT = 10.0  # seconds; a handler that outlives this is a defect
@@ -30,9 +31,13 @@ class Connection:
     def secure(self, context: ssl.SSLContext) -> None:
         """Do the TLS handshake; a client that never says a word blocks this thread only."""
         with self._lock:
-            secured = context.wrap_socket(
-                self.socket, server_side=True, do_handshake_on_connect=False
-            )
+            try:
+                secured = context.wrap_socket(
+                    self.socket, server_side=True, do_handshake_on_connect=False
+                )
+            except OSError as error:
+                _close_half_made(error)
+                raise
             self.socket = secured
         secured.do_handshake()
 
@@ -64,6 +69,14 @@ class Connection:
         poll = select.poll()
         poll.register(self.socket, _GONE)
         return bool(poll.poll(timeout * 1000))
+
+
+def _close_half_made(error: OSError) -> None:
+    """Close the socket that wrap_socket() took over and left open: the client was gone already."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        half_made = frame.f_locals.get("self")
+        if isinstance(half_made, ssl.SSLSocket):
+            half_made.close()
 
 
 def _shut(sock: socket.socket, how: int) -> None:
