@@ -94,7 +94,7 @@ class TokenKeeper:
                 self._good_until = began + max(life - _MARGIN, min(life / 2, _MARGIN))
             return token
         except UploadError as error:
-            failure = error
+            failure = copy.copy(error)  # its traceback would keep the caller's frames alive
             raise
         finally:
             with self._changed:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
@@ -218,6 +220,23 @@ def test_failure_is_not_kept_for_those_who_come_later() -> None:
         gate.fail(UploadError("no token"))
         leader.result()
     assert get(keeper, Office()) == "t1"
+
+
+def test_failure_keeps_nothing_of_its_caller_alive() -> None:
+    keeper = TokenKeeper()
+
+    class Request:
+        pass
+
+    def serve() -> Any:
+        request = Request()
+        with pytest.raises(UploadError):
+            get(keeper, failed(UploadError("no token")))
+        return weakref.ref(request)
+
+    request = serve()
+    gc.collect()
+    assert request() is None
 
 
 def test_old_failure_does_not_reach_those_who_wait_for_a_later_fetch() -> None:
