@@ -69,8 +69,7 @@ def _tapped_pool(base: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
                 try:
                     lifeline.hold(sock)
                 except BaseException:
-                    connection.close()
-                    super()._put_conn(connection)
+                    connection.close()  # urllib3 itself fills its place in the pool
                     raise
             return connection
 
