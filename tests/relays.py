@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import time
 from typing import List, Tuple
 from urllib.parse import urlsplit
 
@@ -14,15 +15,21 @@ TLS_RECORDS = range(20, 24)  # change_cipher_spec, alert, handshake, application
 
 
 class Relay(Server):
-    """Passes on to one address whatever comes, and keeps what clients sent in ``peers``."""
+    """Passes on to one address whatever comes, and keeps what clients sent in ``peers``.
 
-    def __init__(self, url: str) -> None:
+    :param pause: seconds between two reads; a read is 32 KiB at the most
+    """
+
+    def __init__(self, url: str, pause: float = 0.0) -> None:
         super().__init__(self._relay)
         split = urlsplit(url)
         self._target = (split.hostname or "", split.port or 0)
+        self._pause = pause
+        if pause:  # and the kernel shall not read ahead
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
 
     def _relay(self, peer: Peer) -> None:
-        pump(peer, self._target)
+        pump(peer, self._target, pause=self._pause)
 
 
 class SocksProxy(Server):
@@ -73,10 +80,13 @@ class HttpProxy(Server):
             pump(peer, (split.hostname or "", split.port or 80), first_head, base)
 
 
-def pump(peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = b" //") -> None:
+def pump(
+    peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = b"", pause: float = 0.0
+) -> None:
     """Connect to *target*, send *first* there, then pass bytes on both ways to the end.
 
     :param base: what the paths of requests begin with, taken off
+    :param pause: seconds after each read from the client
     """
     with socket.create_connection(target) as server:
         server.sendall(first)
@@ -94,13 +104,14 @@ def pump(peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = 
                             peer.sock.shutdown(socket.SHUT_RDWR)
                         return
                 else:
-                    data = peer.read()
+                    data = peer.read(32768)
+                    time.sleep(pause)
                     if not data:
                         if peer.end == "RST":
                             reset(server)
                         return
                     with contextlib.suppress(OSError):
-                        server.sendall(data.replace(base, b" /"))
+                        server.sendall(data.replace(base, b" /") if base else data)
 
 
 def clear_text(heard: bytes) -> bytes:

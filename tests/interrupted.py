@@ -1,0 +1,37 @@
+"""A bot that uploads in its main thread, for the tests that press Ctrl-C on it.
+
+Run as ``python -m tests.interrupted OPTIONS`` with a JSON object: ``url``, ``secret``, ``file`` and
+``backoff``. It says ``ready``, and once ``upload()`` is out what is left of it, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any, Dict
+
+from qqchunk import Uploader
+
+
+def main(options: Dict[str, Any]) -> None:
+    with Uploader(
+        "102000001", options["secret"], api_url=options["url"],
+        token_url=options["url"] + "/app/getAppAccessToken", backoff=options["backoff"],
+    ) as uploader:
+        before = os.listdir("/proc/self/fd")
+        print("ready", flush=True)
+        try:
+            uploader.upload("c2c", "U1", options["file"])
+        except KeyboardInterrupt:
+            out = time.monotonic()
+            threads = [t.name for t in threading.enumerate() if t.name.startswith("qqchunk")]
+    report = {"out": out, "threads": threads,
+              "descriptors": len(os.listdir("/proc/self/fd")) - len(before)}
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
