@@ -273,6 +273,12 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
     assert seen.output == "stopped\n"
 
 
+@around("helpers")
+def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
+    yield
+    assert seen.output.splitlines()[1:] == ["3.0 MB", "group 2"]
+
+
 @around("faults")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
     yield
@@ -542,7 +548,7 @@ def test_command_succeeds(command: str, platform: Emulator, shell: Dict[str, str
         "\n".join(EXPORTS + [command]), shell=True, env=shell, timeout=50,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout.strip()
+    assert done.stdout.strip() and b"not sent" not in done.stdout
     assert platform.refusals == []
 
 
@@ -626,6 +632,14 @@ def test_error_table_names_every_exception(document: nodes.document) -> None:
     }
     assert len(errors) == 12
     assert errors <= set(first_column(document, "errors"))
+
+
+def test_every_public_name_is_mentioned(document: nodes.document) -> None:
+    text = document.astext()
+    modules = {path.stem for path in PACKAGE.iterdir()}
+    names = {n for n in vars(qqchunk) if not n.startswith("_")} - modules - {"logging"}
+    assert len(names) > 15
+    assert [name for name in sorted(names) if name not in text] == []
 
 
 def test_error_section_names_every_attribute(document: nodes.document) -> None:
