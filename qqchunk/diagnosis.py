@@ -55,8 +55,10 @@ def diagnose(error: BaseException) -> Diagnosis:
     prefix = "through the proxy: " if proxy else ""
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
+            # urllib3 1.26 compares the host's name itself, and leaves the attribute out.
+            reason = getattr(cause, "verify_message", None) or str(cause)
             return Diagnosis(
-                f"{prefix}the server's certificate is not trusted ({cause.verify_message}); "
+                f"{prefix}the server's certificate is not trusted ({reason}); "
                 "if a proxy of your network re-signs traffic, give its CA as session.verify or "
                 "REQUESTS_CA_BUNDLE", final=True)
         if type(cause).__name__ == "CertificateError":
