@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import socket
 import ssl
+import struct
 import threading
 import time
 import warnings
@@ -14,6 +16,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 from qqchunk.emulator import Emulator
+from qqchunk.emulator.connections import Connection
 from tests.emulator_client import CONTENT, Bot, address, notes, serving, wait_for
 
 pytest_plugins = ("pytester",)
@@ -283,3 +286,23 @@ def test_fixture_gives_a_started_emulator_and_stops_it(pytester: pytest.Pytester
     # By import, so that it works whether or not the package is installed.
     pytester.makeconftest("from qqchunk.emulator.pytest_plugin import qq_emulator")
     pytester.runpytest_inprocess().assert_outcomes(passed=2)
+
+
+def test_client_that_leaves_before_the_handshake_leaves_no_socket_open(
+    contexts: Tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, warnings.catch_warnings(
+        record=True
+    ) as seen:
+        warnings.simplefilter("always")
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        connection = Connection(1, accepted)
+        wait_for(connection.client_gone)
+        with contextlib.suppress(ConnectionResetError):
+            connection.secure(contexts[0])
+        connection.close()
+        gc.collect()
+    assert seen == []
