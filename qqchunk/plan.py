@@ -64,7 +64,7 @@ def read_plan(
     :param now: the aware time from which a result's lifetime counts
     :raises ProtocolError: if the parts do not cover the file exactly once
     """
-    reply = unwrap(reply, "parts", "part_list", "upload_id", "file_info")
+    reply = unwrap(reply, "upload_id", "file_info")
     entries = _pick(reply, "parts", "part_list")
     if not entries and read_text(reply.get("file_info")):
         return UploadPlan("", (), result=read_result(reply, now, stage="prepare", reused=True))
