@@ -31,36 +31,87 @@ from qqchunk.errors import (
     UploadFileTooLargeError,
 )
 
-# (codes, a word of the meaning, again, a word of the advice, exception)
-Row = Tuple[Tuple[int, ...], str, Again, str, Type[UploadError]]
+# (codes, again, exception, meaning, advice)
+Row = Tuple[Tuple[int, ...], Again, Type[UploadError], str, str]
 
 TABLE: List[Row] = [
-    ((40093001,), "busy", Again.BUSY, "try again later", ApiError),
-    ((40093002,), "daily upload quota", Again.NEVER, "tomorrow", UploadDailyLimitExceededError),
-    ((850012,), "backend failed", Again.TWICE, "try again later", ApiError),
-    ((850018,), "muted", Again.NEVER, "lift the mute", ApiError),
-    ((850019, 40034002), "empty or garbled", Again.NEVER, "FileType.FILE", ApiError),
-    ((850026,), "could not download the url", Again.TWICE, "public internet", ApiError),
-    ((850027,), "timed out", Again.BACKOFF, "try again later", ApiError),
-    ((850031,), "size limit", Again.NEVER, "smaller file", UploadFileTooLargeError),
-    ((40034004,), "transfer failed", Again.TWICE, "try again later", ApiError),
-    ((40093010,), "url is bad", Again.NEVER, "http(s) url", ApiError),
-    ((10000, 10998, 40011000), "bad or too large", Again.NEVER, "check the arguments", ApiError),
-    ((11255, 40011028), "no such target", Again.NEVER, "openid", ApiError),
-    ((11241, 11243, 11244, 40011027), "access token", Again.TOKEN, "app id", AuthenticationError),
-    ((11242, 11252, 11263, 11281), "while checking", Again.ONCE, "try again later", ApiError),
-    ((11245, 11251, 11253, 11254, 11265), "permission", Again.NEVER, "console", ApiError),
-    ((100001,), "too many requests", Again.RATE, "try again later", AuthenticationError),
-    ((100007, 100016, 10004, 100002), "app id", Again.NEVER, "app id", AuthenticationError),
-    ((22009,), "too many requests", Again.RATE, "try again later", ApiError),
-    ((304080,), "file_info", Again.NEVER, "upload the file again", ApiError),
-    ((304082, 304083, 50055001), "convert or send", Again.TWICE, "try again later", ApiError),
-    ((40034005,), "too old", Again.NEVER, "without msg_id", ApiError),
-    ((40034105, 40034100), "own accord", Again.NEVER, "reply to a message", ApiError),
-    ((40054005,), "msg_seq", Again.NEVER, "msg_seq of its own", ApiError),
+    ((40093001,), Again.BUSY, ApiError,
+     "the transfer channel is busy or failed",
+     "try again later"),
+    ((40093002,), Again.NEVER, UploadDailyLimitExceededError,
+     "the bot's daily upload quota (about 2 GB) is used up",
+     "try again tomorrow or send a smaller file"),
+    ((850012,), Again.TWICE, ApiError,
+     "the platform's backend failed",
+     "try again later"),
+    ((850018,), Again.NEVER, ApiError,
+     "the group or the bot is muted",
+     "ask an administrator of the group to lift the mute"),
+    ((850019, 40034002), Again.NEVER, ApiError,
+     "the format does not fit the file type, or what arrived was empty or garbled",
+     "images are png or jpg, videos mp4, voices silk: send anything else as "
+     "FileType.FILE; if the format is right, make sure that the file is whole"),
+    ((850026,), Again.TWICE, ApiError,
+     "the platform could not download the url",
+     "make sure that the url can be fetched from the public internet"),
+    ((850027,), Again.BACKOFF, ApiError,
+     "sending timed out",
+     "try again later"),
+    ((850031,), Again.NEVER, UploadFileTooLargeError,
+     "the file is over the platform's size limit",
+     "send a smaller file"),
+    ((40034004,), Again.TWICE, ApiError,
+     "the media transfer failed",
+     "try again later"),
+    ((40093010,), Again.NEVER, ApiError,
+     "the url is bad",
+     "give a complete http(s) url"),
+    ((10000, 10998, 40011000), Again.NEVER, ApiError,
+     "the request is bad or too large",
+     "check the arguments; if they are right, report it with the trace id"),
+    ((11255, 40011028), Again.NEVER, ApiError,
+     "no such target for this bot",
+     "check that the openid was given to this bot and not to another, that a user's "
+     "goes with \"c2c\" and a group's with \"group\", and that the user still talks to the"
+     " bot"),
+    ((11241, 11243, 11244, 40011027), Again.TOKEN, AuthenticationError,
+     "the access token is missing, wrong or expired",
+     "check that the app id and the secret belong to this bot"),
+    ((11242, 11252, 11263, 11281), Again.ONCE, ApiError,
+     "the platform failed while checking the bot",
+     "try again later"),
+    ((11245, 11251, 11253, 11254, 11265), Again.NEVER, ApiError,
+     "the bot lacks the permission, or is banned",
+     "look at the bot's permissions and state in the QQ open platform console"),
+    ((100001,), Again.RATE, AuthenticationError,
+     "too many requests for a token",
+     "try again later"),
+    ((100007, 100016, 10004, 100002), Again.NEVER, AuthenticationError,
+     "the app id or the client secret is wrong",
+     "check that the app id and the secret belong to this bot"),
+    ((22009,), Again.RATE, ApiError,
+     "too many requests",
+     "try again later"),
+    ((304080,), Again.NEVER, ApiError,
+     "the file_info has expired or belongs to another scene or bot",
+     "upload the file again for this chat type"),
+    ((304082, 304083, 50055001), Again.TWICE, ApiError,
+     "the platform could not convert or send the media",
+     "try again later"),
+    ((40034005,), Again.NEVER, ApiError,
+     "the message replied to is too old",
+     "answer sooner, or send without msg_id"),
+    ((40034105, 40034100), Again.NEVER, ApiError,
+     "the bot may not send messages of its own accord, or has used up their number",
+     "reply to a message with msg_id; look at the bot's permissions and state in the "
+     "QQ open platform console"),
+    ((40054005,), Again.NEVER, ApiError,
+     "a message with this msg_seq was sent already",
+     "give each message of one reply a msg_seq of its own"),
 ]
 CASES = [(code, *row[1:]) for row in TABLE for code in row[0]]
 
+REDIRECT = "the platform answered with a redirect, which is not followed"
 RETRYABLE = {Again.ONCE, Again.TWICE, Again.BACKOFF, Again.RATE, Again.BUSY}
 
 
@@ -81,21 +132,21 @@ def test_codes_with_a_part_of_their_own_are_named() -> None:
     assert UNDER_REVIEW == (304023, 304024)
 
 
-@pytest.mark.parametrize("code, meaning, policy, advice, kind", CASES)
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
 def test_row_says_what_it_means_and_what_may_be_done(
-    code: int, meaning: str, policy: Again, advice: str, kind: Type[UploadError]
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
 ) -> None:
     rule = RULES[code]
-    assert meaning in rule.meaning
+    assert rule.meaning == meaning
     assert rule.again is policy
-    assert advice in rule.advice
+    assert rule.advice == advice
     assert rule.error is kind
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 413, 429, 500, 503])
-@pytest.mark.parametrize("code, meaning, policy, advice, kind", CASES)
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
 def test_code_counts_whatever_the_http_status(
-    code: int, meaning: str, policy: Again, advice: str, kind: Type[UploadError], status: int
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str, status: int
 ) -> None:
     error = made(code=code, http_status=status)
     assert type(error) is kind
@@ -104,9 +155,9 @@ def test_code_counts_whatever_the_http_status(
     assert error.retryable is (policy in RETRYABLE)
 
 
-@pytest.mark.parametrize("code, meaning, policy, advice, kind", CASES)
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
 def test_words_of_a_row_say_file_stage_numbers_and_remedy(
-    code: int, meaning: str, policy: Again, advice: str, kind: Type[UploadError]
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
 ) -> None:
     rule = RULES[code]
     error = made(code=code, stage="complete", message="their words", trace_id="f00d")
@@ -115,9 +166,9 @@ def test_words_of_a_row_say_file_stage_numbers_and_remedy(
         f" - {rule.advice}")
 
 
-@pytest.mark.parametrize("code, meaning, policy, advice, kind", CASES)
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
 def test_err_code_alone_finds_the_row_too(
-    code: int, meaning: str, policy: Again, advice: str, kind: Type[UploadError]
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
 ) -> None:
     error = made(err_code=code)
     assert type(error) is kind
@@ -181,9 +232,9 @@ def test_size_limit_keeps_its_facts_and_knows_no_limit() -> None:
         err_code=None, trace_id="f00d", retryable=False, retry_after=None, limit_bytes=0)
 
 
-@pytest.mark.parametrize("code, meaning, policy, advice, kind", CASES)
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
 def test_refusal_survives_pickle(
-    code: int, meaning: str, policy: Again, advice: str, kind: Type[UploadError]
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
 ) -> None:
     error = made(code=code, message="said")
     same = pickle.loads(pickle.dumps(error))
@@ -196,15 +247,16 @@ def test_refusal_survives_pickle(
 @pytest.mark.parametrize("status, policy, kind, meaning", [
     (200, Again.NEVER, ApiError, "the platform refused"),
     (299, Again.NEVER, ApiError, "the platform refused"),
-    (300, Again.NEVER, ApiError, "redirect"),
-    (302, Again.NEVER, ApiError, "redirect"),
-    (399, Again.NEVER, ApiError, "redirect"),
+    (300, Again.NEVER, ApiError, REDIRECT),
+    (302, Again.NEVER, ApiError, REDIRECT),
+    (399, Again.NEVER, ApiError, REDIRECT),
     (400, Again.NEVER, ApiError, "the platform refused"),
     (401, Again.TOKEN, AuthenticationError, "the access token was refused"),
     (403, Again.NEVER, ApiError, "the platform refused"),
     (404, Again.NEVER, ApiError, "the platform refused"),
     (412, Again.NEVER, ApiError, "the platform refused"),
-    (413, Again.NEVER, UploadFileTooLargeError, "too large for the gateway"),
+    (413, Again.NEVER, UploadFileTooLargeError,
+     "the request or the file is too large for the gateway"),
     (414, Again.NEVER, ApiError, "the platform refused"),
     (428, Again.NEVER, ApiError, "the platform refused"),
     (429, Again.RATE, ApiError, "too many requests"),
@@ -223,9 +275,7 @@ def test_http_status_decides_where_no_code_is_given(
     assert type(error) is kind
     assert again(error) is policy
     assert error.retryable is (policy in RETRYABLE)
-    assert str(error).startswith(f"a.mp4, prepare: {meaning}" if meaning[:3] == "the"
-                                 else "a.mp4, prepare: ")
-    assert meaning in str(error)
+    assert str(error).startswith(f"a.mp4, prepare: {meaning} (HTTP {status}) - ")
 
 
 @pytest.mark.parametrize("status, advice", [
@@ -289,6 +339,11 @@ def test_broken_reply_is_not_judged_by_its_status() -> None:
 @pytest.mark.parametrize("kind", [SourceChangedError, PartFinishTimeoutError])
 def test_what_ends_an_upload_is_not_tried_again(kind: Type[UploadError]) -> None:
     assert again(kind("words")) is Again.NEVER
+
+
+def test_rules_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(RULES[850012], "again", Again.NEVER)
 
 
 def test_policies_have_names() -> None:

@@ -144,6 +144,13 @@ def test_null_is_passed_over_for_the_alias() -> None:
     assert layout(reply(part, block_size=250)) == [(0, 0, 250)]
 
 
+def test_plan_and_parts_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(EXPECTED, "upload_id", "u2")
+    with pytest.raises(AttributeError):
+        setattr(EXPECTED.parts[0], "index", 0)
+
+
 def test_offsets_are_a_running_sum_of_uneven_sizes() -> None:
     fields = reply(entry(1, 10), entry(2, 200), entry(3, 40))
     assert layout(fields) == [(1, 0, 10), (2, 10, 200), (3, 210, 40)]

@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 import pytest
 
+from qqchunk import protocol
 from qqchunk.errors import ProtocolError
 from qqchunk.names import ChatType, FileType, Secret
 from qqchunk.plan import Part, UploadPlan
@@ -164,6 +165,15 @@ def test_upload_for_a_group_goes_to_the_group(stage: str) -> None:
         "complete": upload.complete(PLAN),
     }[stage].path
     assert path.startswith("/v2/groups/G%2F1/")
+
+
+def test_upload_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(UPLOAD, "file_name", "other")
+
+
+def test_names_for_others_are_all_there() -> None:
+    assert all(hasattr(protocol, name) for name in protocol.__all__)
 
 
 def test_bad_target_is_refused_in_every_call() -> None:

@@ -66,6 +66,11 @@ def test_call_is_repeatable_and_quick_unless_it_says_otherwise() -> None:
     assert (call.file_name, call.file_size) == (None, None)
 
 
+def test_call_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(Call("prepare", "/path", {}), "path", "/other")
+
+
 # Successes
 
 
@@ -370,7 +375,8 @@ def test_text_is_read(value: Any, text: Optional[str]) -> None:
 
 
 @pytest.mark.parametrize("value, seconds", [
-    (None, None), ("", None), ("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("-5", 0.0),
+    (None, None), ("", None), (" ", None),
+    ("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("-5", 0.0),
     ("86400", 86400.0), ("soon", None), ("nan", None), ("inf", None), ("9" * 30, None),
     ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0),
     ("Sun, 22 Nov 2026 12:00:30 -0000", 30.0),

@@ -137,6 +137,13 @@ def test_state_is_not_changed_by_asking() -> None:
     assert (attempts.failures, attempts.limits, attempts.waited) == (0, 0, 0.0)
 
 
+def test_states_and_policies_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(Attempts(policy()), "failures", 1)
+    with pytest.raises(AttributeError):
+        setattr(policy(), "retries", 1)
+
+
 def test_next_state_says_what_was_tried() -> None:
     _, attempts = Attempts(policy()).after(BROKEN)
     assert (attempts.failures, attempts.limits, attempts.waited) == (1, 0, 0.0)
