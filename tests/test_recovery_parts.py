@@ -90,13 +90,18 @@ def final(name: str, status: int, **options: Any) -> List[Cell]:
 POLLS = (*wait(RETRY_DELAY), Delay(0.0, 0.8 * RETRY_TIMEOUT - RETRY_DELAY))
 LAST_POLLS = (Delay(0.0, 0.0), Delay(0.0, 0.1 * RETRY_TIMEOUT))
 
+BUSY = {
+    "http_status": 400, "code": 40093001, "err_code": 40093001, "retryable": True,
+    "waited": RETRY_TIMEOUT, "part_index": 1,
+}
+
 
 def swallowed(name: str, **options: Any) -> List[Cell]:
     """A 200 from something that is not the storage: only part_finish shows it, by being busy.
 
     There are three polls after the first PUT and two after each other one.
     """
-    facts = {"code": 40093001, "retryable": True, "stage": "finish", "waited": RETRY_TIMEOUT}
+    facts = dict(BUSY, stage="finish")
     return [
         Cell(f"{name} once", "put", put_fault("status", status=200, **options),
              (1, 1, 2, 4, 1), delays=wait(0.8 * RETRY_TIMEOUT), size=ONE_PART),
@@ -152,8 +157,6 @@ PUT = [
     *final("404", 404),
     *final("redirect", 302, location="/elsewhere"),
 ]
-
-BUSY = {"code": 40093001, "retryable": True, "waited": RETRY_TIMEOUT, "part_index": 1}
 
 FINISH = [
     Cell("40093001 for a while", "finish", (Fault("finish", "busy", part=1, times=2),),
