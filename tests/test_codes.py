@@ -16,6 +16,7 @@ from qqchunk.codes import (
     Again,
     again,
     find_rule,
+    is_unclear,
     refusal,
 )
 from qqchunk.errors import (
@@ -202,6 +203,27 @@ def test_words_without_file_name_message_and_trace_leave_them_out() -> None:
     error = made(code=850012, stage="token", file_name=None, file_size=None)
     assert str(error) == (
         "token: the platform's backend failed (code 850012, HTTP 400) - try again later")
+
+
+@pytest.mark.parametrize("asked, words", [
+    (None, ""), (0.0, ""), (7.0, " (it asks to wait 7 s)"), (86400.4, " (it asks to wait 86400 s)"),
+])
+def test_words_say_how_long_the_platform_asks_to_wait(asked: Any, words: str) -> None:
+    error = made(code=22009, retry_after=asked, message="said")
+    assert str(error) == (
+        f"a.mp4, prepare: too many requests (code 22009, HTTP 400): said{words} - try again later")
+    assert error.brief == (
+        f"a.mp4, prepare: too many requests (code 22009, HTTP 400): said{words}")
+
+
+@pytest.mark.parametrize("error, unclear", [
+    (made(http_status=500), True), (made(http_status=400), False),
+    (made(code=850012), True), (made(err_code=850012), True), (made(code=850027), True),
+    (TransportError("words", retryable=True), True), (TransportError("words"), False),
+    (made(code=850019), False), (made(code=304082), False), (made(http_status=429), False),
+])
+def test_some_failures_may_have_been_a_success(error: UploadError, unclear: bool) -> None:
+    assert is_unclear(error) is unclear
 
 
 def test_every_fact_is_on_the_exception() -> None:

@@ -150,7 +150,7 @@ def test_exception_can_be_made_with_nothing(
 def test_daily_limit_words_name_file_size_and_remedy() -> None:
     error = UploadDailyLimitExceededError("a.mp4", 3 << 20)
     assert str(error) == (
-        "a.mp4 (3.0 MB): the bot's daily upload quota is used up; "
+        "a.mp4 (3.0 MB): the bot's daily upload quota is used up - "
         "try again tomorrow or with a smaller file")
     assert error.file_size_human == "3.0 MB"
 
@@ -158,15 +158,22 @@ def test_daily_limit_words_name_file_size_and_remedy() -> None:
 def test_too_large_words_name_file_size_and_limit() -> None:
     error = UploadFileTooLargeError("a.mp4", 3 << 20, 2 << 20)
     assert str(error) == (
-        "a.mp4 (3.0 MB) is over the size limit (2.0 MB); send a smaller file")
+        "a.mp4 (3.0 MB) is over the size limit (2.0 MB) - send a smaller file")
     assert (error.file_size_human, error.limit_human) == ("3.0 MB", "2.0 MB")
+
+
+def test_brief_words_leave_out_the_advice() -> None:
+    error = UploadFileTooLargeError("a - b.mp4", 3 << 20, 2 << 20)
+    assert error.brief == "a - b.mp4 (3.0 MB) is over the size limit (2.0 MB)"
+    assert UploadError("words").brief == "words"
+    assert UploadError("").brief == ""
 
 
 def test_limit_of_0_is_unknown() -> None:
     error = UploadFileTooLargeError("a.mp4", 3 << 20)
     assert error.limit_bytes == 0
     assert error.limit_human == "unknown"
-    assert str(error) == "a.mp4 (3.0 MB) is over the size limit (unknown); send a smaller file"
+    assert str(error) == "a.mp4 (3.0 MB) is over the size limit (unknown) - send a smaller file"
 
 
 def test_size_nobody_knows_is_unknown() -> None:

@@ -19,7 +19,7 @@ from qqchunk.replies import Call, read_reply
 WIRE = pathlib.Path(__file__).with_name("wire")
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 MAKES_NO_SENSE = (
-    "prepare: the platform's reply makes no sense: {}; nothing was sent on the strength of it, "
+    "prepare: the platform's reply makes no sense: {}; nothing was sent - "
     "report it if it happens again")
 
 
@@ -324,6 +324,8 @@ def test_some_parts_with_an_index_and_some_without_are_refused() -> None:
     bare = {"block_size": 50, "presigned_url": "https://h/"}
     assert refusal(reply(entry(1, 100), entry(2, 100), bare)) == "1 of its 3 parts have no index"
     assert refusal(reply(bare, bare, entry(3, 150))) == "2 of its 3 parts have no index"
+    named = {"part_index": 1, "block_size": 200, "presigned_url": "https://h/"}
+    assert refusal(reply(named, bare)) == "1 of its 2 parts have no index"
 
 
 @pytest.mark.parametrize("size", [0, "0", -1, "-50", "", "x", 49.5, math.nan, True, [], {}])

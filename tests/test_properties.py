@@ -438,7 +438,8 @@ errors = st.one_of(
 def test_any_series_of_failures_ends_and_no_wait_is_endless(
     series: List[UploadError], retries: int, backoff: float, factor: float
 ) -> None:
-    attempts = Attempts(Policy(retries, backoff, lambda: factor))
+    now = [1000.0]
+    attempts = Attempts(Policy(retries, backoff, lambda: factor, lambda: now[-1]))
     for error in series:
         before = attempts
         delay, attempts = attempts.after(error)
@@ -447,6 +448,9 @@ def test_any_series_of_failures_ends_and_no_wait_is_endless(
             break
         assert 0 <= delay <= max(60.0, backoff * 2 ** retries * 1.2)
         assert attempts.failures <= retries
-        assert attempts.waited <= 120.0 + 1e-6
+        now.append(now[-1] + delay)
         counted = (attempts.failures - before.failures, attempts.limits - before.limits)
         assert counted in ((1, 0), (0, 1))
+        if counted == (0, 1):
+            assert attempts.limited_since is not None
+            assert now[-1] <= attempts.limited_since + 120.0 + 1e-6

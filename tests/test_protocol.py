@@ -224,5 +224,5 @@ def test_what_cannot_go_into_a_header_is_no_token(token: Optional[Any]) -> None:
         read_token(fields)
     assert caught.value.stage == "token"
     assert str(caught.value) == (
-        "token: the platform's reply makes no sense: it has no access_token; nothing was sent on "
-        "the strength of it, report it if it happens again")
+        "token: the platform's reply makes no sense: it has no access_token; there is no file "
+        "to send - report it if it happens again")

@@ -133,11 +133,16 @@ def test_2xx_without_an_object_is_a_broken_reply(body: bytes) -> None:
     error = refused(200, body)
     assert type(error) is ProtocolError
     assert str(error) == (
-        f"prepare: the reply (HTTP 200, {len(body)} bytes) is not a JSON object; "
+        f"a.mp4, prepare: the reply (HTTP 200, {len(body)} bytes) is not a JSON object - "
         "try again later, and look for a proxy that answers in the platform's place")
     assert vars(error) == dict(
         stage="prepare", http_status=200, retryable=True, file_name="a.mp4", file_size=5,
         code=None, err_code=None, trace_id=None, retry_after=None)
+
+
+def test_broken_reply_names_its_trace() -> None:
+    error = refused(200, b"<html>", headers={"X-Tps-trace-ID": "f00d"})
+    assert error.trace_id == "f00d"
 
 
 def test_finish_answered_with_html_is_a_broken_reply() -> None:
@@ -249,9 +254,18 @@ def test_message_under_review_is_sent(status: int, body: Any) -> None:
     assert read(status, body, stage="message") == body
 
 
-@pytest.mark.parametrize("code", [304023, 304024])
-def test_review_is_known_by_its_code_too(code: int) -> None:
-    assert read(200, {"code": code}, stage="message") == {"code": code}
+@pytest.mark.parametrize("body", [
+    {"code": 304023}, {"code": 304024}, {"err_code": 304023}, {"code": 0, "err_code": 304024},
+    {"code": 999, "err_code": 304023},
+])
+def test_review_is_known_by_either_code_too(body: Any) -> None:
+    assert read(200, body, stage="message") == body
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]"])
+@pytest.mark.parametrize("status", [201, 202])
+def test_message_under_review_needs_no_words(status: int, body: bytes) -> None:
+    assert read(status, body, stage="message") == {}
 
 
 @pytest.mark.parametrize("status, code", [(200, 304022), (200, 304025), (203, 999), (400, 304023)])
@@ -343,7 +357,8 @@ def test_data_is_unwrapped_where_it_holds_the_fields(
     (1 << 63, 1 << 63), ("9" * 19, int("9" * 19)),
     ("9" * 20, None), ("", None), (" ", None), ("7.0", None), ("1e3", None), ("1_0", None),
     ("+7", None), ("--7", None), ("7a", None), ("0x7", None), ("\u0661", None), ("\uff17", None),
-    (7.5, None), (math.nan, None), (math.inf, None), (-math.inf, None),
+    (2.0 ** 62, 1 << 62), (-2.0 ** 62, -(1 << 62)), (2.0 ** 63, None), (-2.0 ** 63, None),
+    (1e300, None), (7.5, None), (math.nan, None), (math.inf, None), (-math.inf, None),
     (True, None), (False, None), (None, None), ([7], None), ({}, None), (b"7", None),
 ])
 def test_int_is_read(value: Any, number: Optional[int]) -> None:

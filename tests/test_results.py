@@ -84,8 +84,8 @@ def test_no_file_info_is_no_success(fields: Any, stage: str) -> None:
         read_result(fields, NOW, stage=stage)
     assert caught.value.stage == stage
     assert str(caught.value) == (
-        f"{stage}: the platform's reply makes no sense: it has no file_info; nothing was sent on "
-        "the strength of it, report it if it happens again")
+        f"{stage}: the platform's reply makes no sense: it has no file_info; there is no file to "
+        "send - report it if it happens again")
 
 
 def test_stage_is_complete_unless_told_otherwise() -> None:
@@ -105,6 +105,7 @@ def test_repr_shows_no_secret() -> None:
     assert "5ecret" not in repr(result)
     assert "5ecret" not in repr(result.raw)
     assert "file_uuid='g'" in repr(result)
+    assert "raw" not in repr(result)
     assert result.raw == fields
 
 

@@ -80,6 +80,8 @@ def make(**options: Any) -> None:
     (dict(api_url=b"https://h"), TypeError, "api_url must be text, not bytes"),
     (dict(api_url=""), ValueError, r"api_url must be a complete http\(s\) URL"),
     (dict(api_url="api.sgroup.qq.com"), ValueError, "api_url must be a complete http"),
+    (dict(api_url="https://h/ "), ValueError, "api_url must be a complete http"),
+    (dict(api_url="https://h/\n"), ValueError, "api_url must be a complete http"),
     (dict(api_url="ftp://h"), ValueError, "api_url must be a complete http"),
     (dict(api_url="https://"), ValueError, "api_url must be a complete http"),
     (dict(api_url="https://:443"), ValueError, "api_url must be a complete http"),
@@ -205,7 +207,7 @@ WRONG_FOR_ALL = [
     (dict(cancel=object()), TypeError, r"cancel must have is_set\(\)"),
     (dict(deadline="5"), TypeError, "deadline must be a number of seconds"),
     (dict(deadline=True), TypeError, "deadline must be a number of seconds"),
-    (dict(deadline=float("nan")), ValueError, "deadline must be a number of seconds, not NaN"),
+    (dict(deadline=float("nan")), ValueError, "deadline must be a number of seconds, not nan"),
 ]
 WRONG_FILE = [
     (dict(file_name=None), ValueError, ".*file_name"),
