@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import queue
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Callable, List, Optional, Protocol, Set, TypeVar
 
 from .errors import UploadCancelledError, UploadDeadlineError, UploadError
@@ -18,6 +19,7 @@ from .progress import Reporter
 from .retry import Aborted
 
 TURN = 0.05  # seconds between two looks at what may stop the call
+_MAX_DEADLINE = 1e9  # seconds, 30 years; more is a mistake, a point in time for example
 _JOIN_TURN = 0.02
 _JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
 
@@ -54,8 +56,8 @@ class Operation:
         if deadline is not None:
             if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
                 raise TypeError(f"deadline must be a number of seconds, not {deadline!r}")
-            if math.isnan(deadline):
-                raise ValueError("deadline must be a number of seconds, not NaN")
+            if math.isnan(deadline) or abs(deadline) > _MAX_DEADLINE:
+                raise ValueError(f"deadline must be a number of seconds, not {deadline}")
         self.lifeline = Lifeline()
         self.stage = "open"
         self.file_name: Optional[str] = None
@@ -67,6 +69,7 @@ class Operation:
         self._closed = False
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._running: Set[Future[Any]] = set()
+        self._active: Set[object] = set()  # one for each work that a thread has begun
         self._pools: List[ThreadPoolExecutor] = []
         self._helper: Optional[ThreadPoolExecutor] = None
 
@@ -94,7 +97,7 @@ class Operation:
         self, pool: ThreadPoolExecutor, work: Callable[..., _T], *args: Any
     ) -> Future[_T]:
         """Let *pool* do *work*; :meth:`next_done` gives the future back once it is done."""
-        future = pool.submit(_run, work, *args)
+        future = pool.submit(self._run, work, *args)
         self._running.add(future)
         future.add_done_callback(self._done.put)
         return future
@@ -135,7 +138,7 @@ class Operation:
                 return future
 
     def check(self) -> None:
-        """Report progress, and raise what stops the call.
+        """Report progress, end exchanges that take too long, and raise what stops the call.
 
         :raises UploadCancelledError: ``cancel`` was set or the uploader closed
         :raises UploadDeadlineError: the deadline passed
@@ -165,23 +168,36 @@ class Operation:
         subject = f"{self.file_name}, {self.stage}" if self.file_name else self.stage
         return f"{subject}: {what}"
 
+    def _run(self, work: Callable[..., _T], *args: Any) -> _T:
+        mark = object()
+        self._active.add(mark)
+        try:
+            return work(*args)
+        except Aborted:
+            pass
+        finally:
+            self._active.discard(mark)
+        raise Aborted  # without the frames of the network, which would keep its connections alive
+
     def _stop_workers(self) -> None:
+        try:
+            self._end_workers()
+        except BaseException:  # Ctrl-C once more; what is left of the 0.8 s is soon over
+            self._end_workers()
+            raise
+
+    def _end_workers(self) -> None:
+        # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
         self.lifeline.cut()
-        running = {future for future in self._running if not future.cancel()}
+        for future in list(self._running):
+            future.cancel()
         give_up = time.monotonic() + _JOIN_TIMEOUT
-        while running and time.monotonic() < give_up:
-            running = wait(running, _JOIN_TURN).not_done
+        while self._active and time.monotonic() < give_up:
+            with suppress(queue.Empty):
+                self._done.get(timeout=_JOIN_TURN)
             self.lifeline.cut()  # also what was about to connect the first time
         for pool in self._pools:
-            pool.shutdown(wait=not running)
+            pool.shutdown(wait=not self._active)
         self._running.clear()
         self._pools.clear()
         self._helper = None
-
-
-def _run(work: Callable[..., _T], *args: Any) -> _T:
-    try:
-        return work(*args)
-    except Aborted:
-        pass
-    raise Aborted  # without the frames of the network, which would keep its connections alive
