@@ -39,7 +39,7 @@ DEADLINE = 30.0  # seconds for one upload
 OVERTIME = 3.0  # seconds by which an upload may pass its deadline on a busy machine
 UPLOAD_LIFE = 15.0  # seconds: what failed must not fill the emulator's memory
 RESTART_EVERY = 12.0  # seconds between two moments at which nobody listens
-GROWTH = 40 << 20  # bytes of resident memory that say nothing yet
+GROWTH = 32 << 20  # bytes of resident memory that say nothing yet
 
 # Waits of the library that are meant for minutes.
 SHORTENED = {
