@@ -81,13 +81,13 @@ class FileInfoCache:
         """Keep *result* until a minute before its end, if it has one that is further off."""
         if result.ttl is None or result.ttl <= MARGIN or result.expires_at is None:
             return
-        value = json.dumps({
+        value = Secret(json.dumps({
             "file_info": result.file_info,
             "file_uuid": result.file_uuid,
             "expires_at": result.expires_at.timestamp(),
-        })
+        }))
         timeout = result.ttl - MARGIN
-        self._try("set", lambda: self._cache.set(key, Secret(value), timeout))
+        self._try("set", lambda: self._cache.set(key, str(value), timeout))
 
     def delete(self, key: str) -> None:
         """Forget what is kept under *key*."""

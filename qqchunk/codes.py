@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Dict, Iterable, Optional, Type
 
 from .errors import (
+    ADVICE,
     ApiError,
     AuthenticationError,
     PartUploadError,
@@ -25,9 +26,9 @@ class Again(Enum):
     """Whether, and how, the same call may be made again."""
 
     NEVER = "never"
-    ONCE = "once"  # exactly one more time
-    TWICE = "twice"  # at most two more times
     BACKOFF = "backoff"  # as often as the caller's ``retries`` says
+    ONCE = "once"  # one more time, if ``retries`` allows it
+    TWICE = "twice"  # at most two more times, and no more than ``retries``
     RATE = "rate"  # by the clock, after Retry-After or a back-off
     BUSY = "busy"  # by the clock, at a steady pace
     TOKEN = "token"  # once, with a new access token
@@ -50,6 +51,7 @@ class Rule:
 
 
 PART_BUSY = 40093001
+BACKEND_FAILED = 850012
 FILE_INFO_EXPIRED = 304080
 DUPLICATE_MESSAGE = 40054005
 UNDER_REVIEW = (304023, 304024)
@@ -67,7 +69,7 @@ def _rows() -> Iterable[tuple[tuple[int, ...], Rule]]:
     yield (40093002,), Rule(
         "the bot's daily upload quota (about 2 GB) is used up",
         Again.NEVER, "try again tomorrow or send a smaller file", UploadDailyLimitExceededError)
-    yield (850012,), Rule(
+    yield (BACKEND_FAILED,), Rule(
         "the platform's backend failed",
         Again.TWICE, _LATER)
     yield (850018,), Rule(
@@ -175,6 +177,11 @@ def again(error: UploadError) -> Again:
     return find_rule(error.http_status, error.code, error.err_code).again
 
 
+def is_unclear(error: UploadError) -> bool:
+    """Say whether the call that ended in *error* may have been carried out all the same."""
+    return again(error) is Again.BACKOFF or BACKEND_FAILED in (error.code, error.err_code)
+
+
 def refusal(
     *,
     stage: str,
@@ -201,8 +208,9 @@ def refusal(
         ) if part
     )
     said = f": {message}" if message else ""
+    wait = f" (it asks to wait {retry_after:.0f} s)" if retry_after else ""
     subject = f"{file_name}, {stage}" if file_name else stage
-    text = f"{subject}: {rule.meaning} ({where}){said} - {rule.advice}"
+    text = f"{subject}: {rule.meaning} ({where}){said}{wait}{ADVICE}{rule.advice}"
     facts: Dict[str, Any] = dict(
         stage=stage, http_status=http_status, code=code, err_code=err_code, trace_id=trace_id,
         retryable=rule.again not in (Again.NEVER, Again.TOKEN), retry_after=retry_after,

@@ -37,6 +37,9 @@ def format_size(n: float) -> str:
     return f"{n / 1024:.1f} TB"
 
 
+ADVICE = " - "  # stands between what happened and what the user can do
+
+
 class UploadError(RuntimeError):
     """The root of everything this package raises about an upload.
 
@@ -79,6 +82,12 @@ class UploadError(RuntimeError):
         self.retryable = retryable
         self.retry_after = retry_after
 
+    @property
+    def brief(self) -> str:
+        """What happened, without the advice at the end of ``str()``: for a line in a log."""
+        text = str(self)
+        return text.rpartition(ADVICE)[0] or text
+
     def __reduce__(self) -> Tuple[Any, ...]:
         return _restore, (type(self), self.args, dict(self.__dict__))
 
@@ -100,7 +109,7 @@ class UploadDailyLimitExceededError(UploadError):
         self, file_name: Optional[str], file_size: Optional[int], message: str = "", **facts: Any
     ) -> None:
         text = message or (
-            f"{file_name} ({_size(file_size)}): the bot's daily upload quota is used up; "
+            f"{file_name} ({_size(file_size)}): the bot's daily upload quota is used up{ADVICE}"
             "try again tomorrow or with a smaller file"
         )
         super().__init__(text, file_name=file_name, file_size=file_size, **facts)
@@ -127,7 +136,7 @@ class UploadFileTooLargeError(UploadError):
     ) -> None:
         text = message or (
             f"{file_name} ({_size(file_size)}) is over the size limit "
-            f"({_size(limit_bytes)}); send a smaller file"
+            f"({_size(limit_bytes)}){ADVICE}send a smaller file"
         )
         super().__init__(text, file_name=file_name, file_size=file_size, **facts)
         self.limit_bytes = limit_bytes

@@ -52,7 +52,7 @@ def opened_upload(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(
             file, file_name, max_size=max_file_size, check=operation.check))
-        name = clean_file_name(source.name)
+        name = source.name
         operation.file_name, operation.file_size = name, source.size
         if isinstance(callback, Bar):
             callback.open(name, source.size)

@@ -63,7 +63,7 @@ class Lifeline(Abort):
                 self._limits.pop(threading.get_ident(), None)
 
     def limit(self, seconds: Optional[float]) -> None:
-        """Let the calling thread's exchange take that long from now on, None for ever.
+        """Let the calling thread's exchange take that long from now on; None changes nothing.
 
         Time-outs of sockets start anew with each byte: without this, an answer that drips in
         would hold its thread for days.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
-from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED
-from .errors import UploadError
+from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED, is_unclear
+from .errors import ADVICE, UploadDeadlineError, UploadError
 from .names import ChatType
 from .operation import Operation
 from .protocol import UploadResult, message_call
 from .replies import unwrap
 from .settings import check_count
 from .transport import Transport
+
+log = logging.getLogger(__name__)
 
 _MAX_SEQ = 1_000_000  # small enough for any integer type at the other end
 
@@ -23,12 +26,14 @@ class Message:
     """What goes to the chat with the file.
 
     :ivar msg_seq: drawn once, so that a repeat of the message can be told from another one
+    :ivar own_seq: True if the user gave it, so that a later call can have the same
     """
 
     content: Optional[str]
     msg_id: Optional[str]
     event_id: Optional[str]
     msg_seq: int
+    own_seq: bool
 
     @classmethod
     def checked(
@@ -48,10 +53,10 @@ class Message:
                 raise TypeError(f"{name} must be text, not {type(value).__name__}")
         if msg_id is not None and event_id is not None:
             raise ValueError("a message replies to a msg_id or to an event_id, not to both")
-        if msg_seq is None:
-            # Not 1: that is what the bot's text reply to the same message will have.
-            msg_seq = random.randint(2, _MAX_SEQ)
-        return cls(content, msg_id, event_id, check_count("msg_seq", msg_seq, 0))
+        # Not 1: that is what the bot's text reply to the same message will have.
+        drawn = random.randint(2, _MAX_SEQ) if msg_seq is None else msg_seq
+        return cls(
+            content, msg_id, event_id, check_count("msg_seq", drawn, 0), msg_seq is not None)
 
     def send(
         self,
@@ -63,16 +68,34 @@ class Message:
     ) -> Dict[str, Any]:
         """Send it with the file of *result*; return the platform's reply."""
         operation.enter("message")
+        subject = operation.file_name or "the file"
         call = message_call(
             chat_type, target_id, result.file_info, msg_seq=self.msg_seq, msg_id=self.msg_id,
             event_id=self.event_id, content=self.content,
             file_name=operation.file_name, file_size=operation.file_size)
-        outcome = operation.call(transport.call, call, operation.lifeline)
+        try:
+            outcome = operation.call(transport.call, call, operation.lifeline)
+        except UploadDeadlineError as too_late:
+            too_late.retryable = self._may_be_repeated
+            raise
         error = outcome.error
         if error is not None and outcome.replayed:
             if DUPLICATE_MESSAGE in (error.code, error.err_code):
+                log.info("%s: the platform has the message already", subject)
                 return {"id": None, "deduplicated": True}
-        return unwrap(outcome.get(), "id")
+        if error is not None and is_unclear(error) and not self._may_be_repeated:
+            # Whoever tries again what is retryable would post it twice.
+            error.retryable = False
+            error.args = (f"{error.brief}{ADVICE}it may have been sent all the same: look in the "
+                          "chat before you send it again",)
+        reply = unwrap(outcome.get(), "id")
+        log.info("%s: sent to a %s chat", subject, chat_type.value)
+        return reply
+
+    @property
+    def _may_be_repeated(self) -> bool:
+        """Say whether the platform would tell a second call of the user's from another message."""
+        return self.own_seq and bool(self.msg_id or self.event_id)
 
 
 def is_expired(error: UploadError) -> bool:

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 from typing import Union
 from urllib.parse import quote
 
-MAX_NAME_LENGTH = 180  # characters; leaves room below the 255 bytes of common file systems
+MAX_NAME_LENGTH = 180  # characters; nothing says what the platform takes, this is well used
 _MAX_EXTENSION_LENGTH = 20  # longer than any real one: "a.very long sentence" has none
 
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')

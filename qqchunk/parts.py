@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Deque, Dict, List, Tuple, Union
 
-from .codes import PART_BUSY, Again, again
+from .codes import PART_BUSY, Again, again, is_unclear
 from .errors import PartFinishTimeoutError, PartUploadError, SourceChangedError, UploadError
 from .operation import Operation
 from .protocol import Part, Upload, UploadPlan
 from .ranges import Source
 from .retry import MAX_RETRY_AFTER, Attempts
 from .storage import put_part
-from .transport import Outcome, Transport, is_plain_refusal, is_unclear
+from .transport import Outcome, Transport, is_plain_refusal
 
 # All polling of a part shares one retry_timeout: it may use it up to here before the first remedy,
 # the second (sent again, prepared anew), and the end, so that each has time to take effect.
@@ -49,8 +49,14 @@ class StaleUpload(Exception):
 class _Delivery:
     """One part on its way; only the calling thread touches it.
 
+    :ivar position: its place in the plan, from 0
+    :ivar put_attempts: of the PUTs since the last remedy
+    :ivar finish_attempts: of the finish since the last poll
     :ivar polled: seconds of polling before ``polling_since``
     :ivar polling_since: monotonic time of the first 40093001 after the last PUT, 0 before it
+    :ivar puts: PUTs so far under this plan
+    :ivar sent_again: it was polled in vain and PUT once more, under this plan or an earlier one
+    :ivar md5: of what the last PUT sent
     :ivar unclear: a finish after the last PUT may have been carried out without our seeing it
     """
 
@@ -61,7 +67,7 @@ class _Delivery:
     polled: float
     polling_since: float = 0.0
     puts: int = 0
-    remedied: bool = False
+    sent_again: bool = False
     unclear: bool = False
     md5: str = ""
 
@@ -99,7 +105,7 @@ class Parts:
             _Delivery(part, position, fresh, fresh, polled.get(part.offset, 0.0))
             for position, part in enumerate(plan.parts)]
         for delivery in self._deliveries:  # one polled for an earlier plan is being sent again now
-            delivery.remedied = delivery.polled > 0.0
+            delivery.sent_again = delivery.polled > 0.0
         self._unsent: Deque[_Delivery] = deque(self._deliveries)
         # (due, position, delivery), for the next exchange of a part that has been sent before
         self._to_put: List[Tuple[float, int, _Delivery]] = []
@@ -144,9 +150,12 @@ class Parts:
             self._finish(heapq.heappop(self._to_finish)[2])
 
     def _next_due(self) -> float:
-        waiting = [self._to_put] * (self._putting < self._plan.concurrency)
-        waiting += [self._to_finish] * (self._finishing < self._plan.concurrency)
-        return min((heap[0][0] for heap in waiting if heap), default=float("inf"))
+        due = float("inf")
+        if self._to_put and self._putting < self._plan.concurrency:
+            due = self._to_put[0][0]
+        if self._to_finish and self._finishing < self._plan.concurrency:
+            due = min(due, self._to_finish[0][0])
+        return due
 
     def _put(self, delivery: _Delivery) -> None:
         self._putting += 1
@@ -155,7 +164,7 @@ class Parts:
         mark = partial(self._operation.reporter.mark, delivery.position)
         future = self._operation.submit(
             self._senders, put_part, self._transport, self._upload, self._source, delivery.part,
-            delivery.puts, mark, self._operation.lifeline)
+            delivery.puts, self._number(delivery), mark, self._operation.lifeline)
         self._handlers[future] = partial(self._was_put, delivery)
 
     def _was_put(self, delivery: _Delivery, result: Union[str, Exception]) -> None:
@@ -182,7 +191,7 @@ class Parts:
         delay, delivery.put_attempts = delivery.put_attempts.after(error)
         if delay is None:
             raise StaleUpload(error)
-        log.warning("%s; again in %.1f s", error, delay)
+        log.warning("%s; again in %.1f s", error.brief, delay)
         due = time.monotonic() + delay
         heapq.heappush(self._to_put, (due, delivery.position, delivery))
 
@@ -198,12 +207,12 @@ class Parts:
         error = outcome.error
         if error is not None and PART_BUSY in (error.code, error.err_code):
             delivery.finish_attempts = Attempts(self._transport.policy)  # each poll is a new call
-            self._poll(delivery, time.monotonic())
+            self._poll(delivery, error, time.monotonic())
         elif error is not None and not (delivery.unclear and is_plain_refusal(error)):
             self._retry_finish(delivery, error)
         else:
             if error is not None:  # it may have been finished by the call we saw no answer of
-                log.warning("%s; left for complete to judge", error)
+                log.warning("%s; left for complete to judge", error.brief)
             log.debug("%s is confirmed", self._name(delivery))
             self._open -= 1
             self._confirmed += 1
@@ -211,39 +220,42 @@ class Parts:
 
     def _retry_finish(self, delivery: _Delivery, error: UploadError) -> None:
         delay, delivery.finish_attempts = delivery.finish_attempts.after(error)
-        if delay is None:
+        if delay is None or error.stage == "token":  # which has had its own attempts
             raise error
-        log.warning("%s; again in %.1f s", error, delay)
+        log.warning("%s; again in %.1f s", error.brief, delay)
         delivery.unclear = delivery.unclear or is_unclear(error)
         due = time.monotonic() + delay
         heapq.heappush(self._to_finish, (due, delivery.position, delivery))
 
-    def _poll(self, delivery: _Delivery, now: float) -> None:
+    def _poll(self, delivery: _Delivery, error: UploadError, now: float) -> None:
         """The platform is still busy with the part: ask again, or turn to the next remedy."""
         delivery.polling_since = delivery.polling_since or now
-        share = _SHARES[self._last + delivery.remedied]
-        left = share * self._plan.retry_timeout - delivery.polled
+        remedies = int(self._last) + int(delivery.sent_again)
+        left = _SHARES[remedies] * self._plan.retry_timeout - delivery.polled
         end = delivery.polling_since + max(0.0, left)
         if now < end:
             due = min(now + self._plan.retry_delay, end)
             heapq.heappush(self._to_finish, (due, delivery.position, delivery))
             return
         _end_polling(delivery)
-        if delivery.remedied:
+        if delivery.sent_again:
             raise StaleUpload(PartFinishTimeoutError(
-                f"{self._upload.file_name}, finish: part {delivery.part.index}: the platform "
+                f"{self._upload.file_name}, finish: {self._number(delivery)}: the platform "
                 f"answered 40093001 (busy or failed) for {delivery.polled:.0f} s, also after the "
                 "part was sent again - try again later",
                 part_index=delivery.part.index, waited=delivery.polled, stage="finish",
-                code=PART_BUSY, retryable=True))
+                http_status=error.http_status, code=error.code, err_code=error.err_code,
+                trace_id=error.trace_id, retryable=True))
         log.warning("%s: busy for %.0f s; sending it again", self._name(delivery), delivery.polled)
-        delivery.remedied = True
+        delivery.sent_again = True
         delivery.put_attempts = Attempts(self._transport.policy)
         heapq.heappush(self._to_put, (now, delivery.position, delivery))
 
     def _name(self, delivery: _Delivery) -> str:
-        return (f"{self._upload.file_name}: part {delivery.position + 1} "
-                f"of {len(self._plan.parts)}")
+        return f"{self._upload.file_name}: {self._number(delivery)}"
+
+    def _number(self, delivery: _Delivery) -> str:
+        return f"part {delivery.position + 1} of {len(self._plan.parts)}"
 
 
 def _end_polling(delivery: _Delivery) -> None:

@@ -68,16 +68,16 @@ class Reporter:
 
     def tell(self, final: bool = False) -> None:
         """Report if something moved and the last report is long enough ago; *final*: report."""
-        if self._callback is None or not final and self._clock() < self._next:
+        if self._callback is None or (not final and self._clock() < self._next):
             return
         last = self._now
-        total = last.total_bytes
+        total, parts = last.total_bytes, len(self._marks)
         self._now = Progress(
             "done" if final else self._stage(total),
             total if final else max(last.uploaded_bytes, sum(self._marks)),
             total,
-            len(self._marks) if final else max(last.completed_parts, self.completed_parts),
-            len(self._marks),
+            parts if final else min(max(last.completed_parts, self.completed_parts), parts),
+            parts,
         )
         if self._now != self._last:
             self._last = self._now
@@ -114,7 +114,9 @@ class Bar:
     def __call__(self, progress: Progress) -> None:
         label = self._name if progress.stage == "done" else f"{self._name} ({progress.stage})"
         if label != self._bar.desc:
-            self._bar.set_description_str(label, refresh=progress.stage != "done")
+            self._bar.set_description_str(label, refresh=False)
+            self._bar.n = progress.uploaded_bytes
+            self._bar.refresh()
         self._bar.update(progress.uploaded_bytes - self._bar.n)
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class Source:
 
     All methods but :meth:`close` may be called from several threads at once.
 
-    :ivar name: the file's name, as the user gave it
+    :ivar name: the file's name, as it goes to the platform
     :ivar size: bytes, as counted when the source was opened
     """
 

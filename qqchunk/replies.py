@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 from .codes import UNDER_REVIEW, refusal
-from .errors import ProtocolError
+from .errors import ADVICE, ProtocolError
 from .names import Secret
 
 Json = Dict[str, Any]
@@ -65,10 +65,13 @@ def read_reply(
             return reply
         if call.stage == "finish" and not body.strip():
             return {}  # documented as "nothing"; live sends {}
+        if call.stage == "message" and status in _PENDING:
+            return {}  # it is sent, whatever the rest says
+        subject = f"{call.file_name}, {call.stage}" if call.file_name else call.stage
         raise ProtocolError(
-            f"{call.stage}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON object; "
-            "try again later, and look for a proxy that answers in the platform's place",
-            stage=call.stage, http_status=status, retryable=True,
+            f"{subject}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON object"
+            f"{ADVICE}try again later, and look for a proxy that answers in the platform's place",
+            stage=call.stage, http_status=status, trace_id=_trace_id({}, headers), retryable=True,
             file_name=call.file_name, file_size=call.file_size,
         )
     raise refusal(
@@ -85,7 +88,7 @@ def read_reply(
 
 
 def _accepted(call: Call, status: int, code: Optional[int], err_code: Optional[int]) -> bool:
-    if call.stage == "message" and (status in _PENDING or code in UNDER_REVIEW):
+    if call.stage == "message" and (status in _PENDING or {code, err_code} & set(UNDER_REVIEW)):
         return True
     return not code and not err_code
 
@@ -129,7 +132,7 @@ def read_int(value: object) -> Optional[int]:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0 ** 63:
         return int(value)
     return None
 

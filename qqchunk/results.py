@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, NoReturn, Optional
 
-from .errors import ProtocolError
+from .errors import ADVICE, ProtocolError
 from .names import Secret
 from .replies import Json, hide_secrets, read_int, read_text, unwrap
 
@@ -62,9 +62,10 @@ def read_result(
 
 def nonsense(what: str, stage: str) -> NoReturn:
     """Raise the exception for a reply that makes no sense."""
+    then = "nothing was sent" if stage == "prepare" else "there is no file to send"
     raise ProtocolError(
-        f"{stage}: the platform's reply makes no sense: {what}; nothing was sent on the strength "
-        "of it, report it if it happens again", stage=stage)
+        f"{stage}: the platform's reply makes no sense: {what}; {then}{ADVICE}"
+        "report it if it happens again", stage=stage)
 
 
 def _expiry(ttl: Optional[int], now: datetime) -> Optional[datetime]:

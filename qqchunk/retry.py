@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import Callable, Optional, Tuple
 
-from .codes import Again, again
+from .codes import Again, again, is_unclear
 from .errors import UploadError
 
-MAX_RATE_WAIT = 120.0  # seconds spent on rate limits, or on a busy platform, in one call
+MAX_RATE_WAIT = 120.0  # seconds that one call may go on being limited, or finding it busy
 MAX_RETRY_AFTER = 60.0  # a longer Retry-After is the caller's to wait for
 BUSY_DELAY = 1.0  # seconds between two tries of a busy platform
 MIN_RATE_DELAY = 0.2  # seconds; a rate limit is never answered with a burst
@@ -54,11 +55,13 @@ class Policy:
     :ivar retries: further attempts after a transient failure
     :ivar backoff: the first delay in seconds; each further one doubles it
     :ivar draw: gives the random factor of a delay, 0.8 to 1.2
+    :ivar clock: monotonic seconds
     """
 
     retries: int = 2
     backoff: float = 1.0
     draw: Callable[[], float] = lambda: random.uniform(0.8, 1.2)
+    clock: Callable[[], float] = time.monotonic
 
     def delay(self, failures: int) -> float:
         """Return the seconds to wait after that many failures."""
@@ -67,12 +70,17 @@ class Policy:
 
 @dataclass(frozen=True)
 class Attempts:
-    """What has been tried for one call so far. Immutable: :meth:`after` returns the next state."""
+    """What has been tried for one call so far. Immutable: :meth:`after` returns the next state.
+
+    :ivar failures: transient failures so far
+    :ivar limits: rate limits and busy answers so far
+    :ivar limited_since: the monotonic time of the first of these
+    """
 
     policy: Policy
     failures: int = 0
     limits: int = 0
-    waited: float = 0.0
+    limited_since: Optional[float] = None
 
     def after(
         self, error: UploadError, repeatable: bool = True
@@ -85,7 +93,7 @@ class Attempts:
         kind = again(error)
         if kind in (Again.NEVER, Again.TOKEN):
             return None, self
-        if kind is Again.BACKOFF and not repeatable:
+        if not repeatable and is_unclear(error):
             return None, self
         if kind in (Again.RATE, Again.BUSY):
             return self._by_the_clock(kind, error)
@@ -99,13 +107,16 @@ class Attempts:
 
     def _by_the_clock(self, kind: Again, error: UploadError) -> Tuple[Optional[float], Attempts]:
         limits = self.limits + 1
+        now = self.policy.clock()
+        since = now if self.limited_since is None else self.limited_since
+        left = MAX_RATE_WAIT - (now - since)
         if error.retry_after is not None:
             delay = error.retry_after
         elif kind is Again.BUSY:
             delay = BUSY_DELAY
         else:
             delay = min(self.policy.delay(min(limits, 6)), MAX_RETRY_AFTER)
-        if delay > MAX_RETRY_AFTER or self.waited >= MAX_RATE_WAIT:
+        delay = max(delay, MIN_RATE_DELAY)
+        if delay > min(left, MAX_RETRY_AFTER):
             return None, self
-        delay = min(max(delay, MIN_RATE_DELAY), MAX_RATE_WAIT - self.waited)
-        return delay, replace(self, limits=limits, waited=self.waited + delay)
+        return delay, replace(self, limits=limits, limited_since=since)

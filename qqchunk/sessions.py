@@ -7,8 +7,10 @@ from typing import Any, Callable, List, Optional, Tuple
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.utils import prepend_scheme_if_needed, select_proxy
 
+from .names import Secret
 from .taps import close_pools, tap, tapping
 
 _with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
@@ -45,8 +47,11 @@ class Sessions:
         """POST *body* as JSON to the API; the reply's body is still to be read."""
         request = requests.Request(
             "POST", url, json=body, auth=auth,
-            # A small answer gains nothing from compression, and could hide a huge one in it.
-            headers={"Accept-Encoding": "identity"},
+            headers={
+                # A small answer gains nothing from compression, and could hide a huge one in it.
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",  # whatever the session's headers say
+            },
         )
         return _send(self.api, self.api.prepare_request(request), timeout)
 
@@ -59,7 +64,8 @@ class Sessions:
     def after_fork(self) -> None:
         """Leave the parent's connections alone and open others when they are needed."""
         for session in (self.api, self.storage):
-            session.cookies = copy.copy(session.cookies)  # with a lock of its own
+            if isinstance(session.cookies, RequestsCookieJar):
+                session.cookies = copy.copy(session.cookies)  # with a lock of its own
             for adapter in session.adapters.values():
                 if isinstance(adapter, HTTPAdapter):
                     self._renew(adapter)
@@ -79,9 +85,9 @@ class Sessions:
         # collecting them takes those locks.
         self._abandoned += [adapter.poolmanager, dict(adapter.proxy_manager)]
         adapter.proxy_manager = {}
-        state = {name: getattr(adapter, name) for name in adapter.__attrs__}
-        adapter.init_poolmanager(
-            state["_pool_connections"], state["_pool_maxsize"], block=state["_pool_block"])
+        connections, maxsize, block = (
+            getattr(adapter, f"_pool_{name}") for name in ("connections", "maxsize", "block"))
+        adapter.init_poolmanager(connections, maxsize, block=block)
 
 
 def _own_session() -> requests.Session:
@@ -94,7 +100,7 @@ def _own_session() -> requests.Session:
 def _send(
     session: requests.Session, request: requests.PreparedRequest, timeout: Timeout
 ) -> requests.Response:
-    url = request.url or ""
+    url = Secret(request.url or "")
     settings = session.merge_environment_settings(url, {}, True, None, None)
     adapter = session.get_adapter(url)
     if isinstance(adapter, HTTPAdapter):
@@ -103,4 +109,10 @@ def _send(
             tap(adapter.poolmanager)
             if proxy:
                 tap(adapter.proxy_manager_for(_with_scheme(proxy, "http")))
+    request.hooks["response"].append(_forget_location)
     return session.send(request, timeout=timeout, allow_redirects=False, **settings)
+
+
+def _forget_location(response: requests.Response, **settings: Any) -> None:
+    # requests reads the whole body of a redirect, even of one that it does not follow.
+    response.headers.pop("Location", None)

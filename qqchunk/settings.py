@@ -97,6 +97,8 @@ def check_url(name: str, url: object) -> str:
 def _is_complete(url: str) -> bool:
     try:
         split = urlsplit(url)
+        if not url.isprintable() or " " in url:
+            return False
         return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
     except ValueError:
         return False

@@ -19,7 +19,8 @@ import stat
 import tempfile
 from typing import IO, Any, Callable, Optional, Union
 
-from .errors import UploadFileTooLargeError
+from .errors import ADVICE, UploadFileTooLargeError, format_size
+from .names import clean_file_name
 from .ranges import FileSource, MemorySource
 from .ranges import Source as Source
 
@@ -57,6 +58,7 @@ def open_source(
     if not is_path and not isinstance(file, _BYTES_TYPES):
         _check_stream(file)
     name = file_name or find_name(file) or ""
+    name = clean_file_name(name) if name else ""
     if is_path:
         source: Source = _open_path(os.fspath(file), name)
     elif not name:
@@ -193,6 +195,10 @@ def _copy(
                 break
             size += len(block)
             spool.write(block)
+        if max_size is not None and size > max_size:  # by how much, nobody knows
+            raise UploadFileTooLargeError(name, None, max_size, (
+                f"{name} is over the size limit ({format_size(max_size)})"
+                f"{ADVICE}send a smaller file"))
         if size > SPOOL_BLOCK_SIZE:
             spool.flush()
             return FileSource(name, spool)

@@ -6,7 +6,13 @@ from datetime import datetime, timezone
 from typing import Callable, Iterator, Optional, Union
 
 from .diagnosis import Diagnosis
-from .errors import PartUploadError, SourceChangedError
+from .errors import (
+    ADVICE,
+    PartUploadError,
+    SourceChangedError,
+    UploadError,
+    UploadFileTooLargeError,
+)
 from .hashing import new_md5
 from .lifeline import Lifeline
 from .protocol import Part, Upload
@@ -49,6 +55,7 @@ class PartBody:
         return self._part.size
 
     def __iter__(self) -> Iterator[bytes]:
+        self.sent, self._md5 = 0, new_md5()  # an adapter with max_retries iterates once more
         while self.sent < self._part.size:
             self._lifeline.check()
             block = self._read()
@@ -89,12 +96,14 @@ def put_part(
     source: Source,
     part: Part,
     attempt: int,
+    name: str,
     mark: Callable[[int], None],
     lifeline: Lifeline,
 ) -> Union[str, Exception]:
     """PUT a part once; return the md5 of what was sent, or what went wrong. Raises Aborted.
 
     :param attempt: counts from 1, for the exception
+    :param name: what the exception calls the part: ``part 2 of 7``
     """
     body = PartBody(source, part, mark, lifeline, transport.reply_limit())
     try:
@@ -104,23 +113,29 @@ def put_part(
             raise
         return body.failure
     if isinstance(answer, Diagnosis):
-        return transport_error("put", part.url, answer, upload, f"part {part.index}: ")
+        return transport_error("put", part.url, answer, upload, f"{name}: ")
     if not 200 <= answer.status < 300:
-        return _refusal(upload, part, attempt, answer)
+        return _refusal(upload, part, attempt, name, answer)
     if not body.complete:
         early = Diagnosis("storage answered before it had the whole part")
-        return transport_error("put", part.url, early, upload, f"part {part.index}: ")
+        return transport_error("put", part.url, early, upload, f"{name}: ")
     return body.md5
 
 
-def _refusal(upload: Upload, part: Part, attempt: int, answer: Answer) -> PartUploadError:
+def _refusal(
+    upload: Upload, part: Part, attempt: int, name: str, answer: Answer
+) -> UploadError:
     said = storage_message(answer.body)
+    text = (f"{upload.file_name}, put: {name}: storage answered HTTP {answer.status}"
+            f"{f' ({said})' if said else ''} to attempt {attempt}{ADVICE}")
+    if answer.status == 413:
+        return UploadFileTooLargeError(
+            upload.file_name, upload.file_size, 0, text + "send a smaller file",
+            stage="put", http_status=answer.status)
     transient = answer.status in (408, 429) or answer.status >= 500
     advice = "try again later" if transient else "upload the file again"
     return PartUploadError(
-        f"{upload.file_name}, put: part {part.index}: storage answered HTTP {answer.status}"
-        f"{f' ({said})' if said else ''} to attempt {attempt} - {advice}",
-        part_index=part.index, attempts=attempt, file_name=upload.file_name,
+        text + advice, part_index=part.index, attempts=attempt, file_name=upload.file_name,
         file_size=upload.file_size, stage="put", http_status=answer.status,
         # A 403 means that the URL is dead; a new upload gets new ones.
         retryable=transient or answer.status == 403,

@@ -13,14 +13,14 @@ import requests
 import urllib3
 
 from .auth import BearerAuth, NoAuth, TokenKeeper
-from .codes import Again, again
+from .codes import Again, again, is_unclear
 from .diagnosis import Diagnosis, diagnose
-from .errors import ApiError, TransportError, UploadError
+from .errors import ADVICE, ApiError, TransportError, UploadError
 from .lifeline import Lifeline
 from .names import Secret
 from .protocol import read_token, token_call
 from .replies import Call, Json, read_reply
-from .retry import Attempts, Policy
+from .retry import Aborted, Attempts, Policy
 from .sessions import Sessions, Timeout
 
 MAX_SUCCESS_BODY = 4 << 20  # bytes
@@ -103,7 +103,7 @@ class Transport:
         url = self._api_url + call.path
         if self._auth is not None:
             return self._post(call, url, self._auth, lifeline)
-        for last in (False, True):
+        for _ in range(2):  # the second time with a new token
             try:
                 token = self.token(lifeline)
             except UploadError as error:
@@ -135,6 +135,7 @@ class Transport:
     def reply_limit(self, call: Optional[Call] = None) -> Optional[float]:
         """Return the seconds after which an answer that still drips in is given up."""
         connect, read = self._timeouts(call)
+        # one read timeout for the answer to begin, as in requests, and one for it to end
         return None if connect is None or read is None else connect + 2 * read
 
     def _repeat(
@@ -148,10 +149,10 @@ class Transport:
             if error is None:
                 return Outcome(outcome.reply, replayed=replayed)
             delay, attempts = attempts.after(error, call.repeatable)
-            if delay is None:
+            if delay is None or error.stage != call.stage:  # a token has its own attempts
                 return Outcome(error=error, replayed=replayed)
             replayed = replayed or is_unclear(error)
-            log.warning("%s; again in %.1f s", error, delay)
+            log.warning("%s; again in %.1f s", error.brief, delay)
             lifeline.wait(delay)
 
     def _fetch_token(self, lifeline: Lifeline) -> Tuple[Secret, float]:
@@ -181,22 +182,22 @@ class Transport:
     ) -> Union[Answer, Diagnosis]:
         with lifeline.watch(limit):
             try:
-                with send() as response:
+                with _answered(send) as response:
                     return Answer(response.status_code, response.headers, _read(response))
+            except Aborted:
+                raise
             except _NETWORK_ERRORS as error:
                 lifeline.check()
                 return diagnose(error)
+            except Exception as error:  # out of the caller's adapter, hook or auth
+                failure = error
+            raise failure.with_traceback(None)  # whose frames hold tokens and URLs
 
     def _timeouts(self, call: Optional[Call]) -> Timeout:
         connect, read = self._timeout
         if call is not None and call.slow and read is not None:
             read = max(read, SLOW_READ_TIMEOUT)
         return connect, read
-
-
-def is_unclear(error: UploadError) -> bool:
-    """Say whether the call that ended in *error* may have been carried out all the same."""
-    return again(error) is Again.BACKOFF
 
 
 def is_plain_refusal(error: UploadError) -> bool:
@@ -210,11 +211,20 @@ def transport_error(
 ) -> TransportError:
     """Make the exception for an exchange that broke; *about* has ``file_name``, ``file_size``."""
     subject = f"{about.file_name}, {stage}" if about.file_name else stage
-    advice = "" if diagnosis.final else "; check the network and the proxy settings, try again"
+    advice = "" if diagnosis.final else ADVICE + "check the network and the proxy settings"
     return TransportError(
         f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}{advice}",
         stage=stage, file_name=about.file_name, file_size=about.file_size,
         retryable=not diagnosis.final)
+
+
+def _answered(send: Callable[[], requests.Response]) -> requests.Response:
+    try:
+        return send()
+    except requests.exceptions.HTTPError as error:
+        if error.response is None:
+            raise
+        return error.response  # a hook of the caller's session called raise_for_status()
 
 
 def _read(response: requests.Response) -> bytes:

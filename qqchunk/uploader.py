@@ -13,7 +13,7 @@ from .cache import Cache, FileInfoCache
 from .errors import ApiError, format_size
 from .hashing import FileHashes, hash_source
 from .intake import checked_url_call, opened_upload
-from .lifecycle import Lifecycle
+from .running import RunningCalls
 from .messages import Message, is_expired
 from .names import ChatType, FileType, Secret, check_chat_type
 from .operation import Cancel, Operation
@@ -50,9 +50,11 @@ class Uploader:
         ``proxies``, ``verify``, ``cert`` and ``trust_env`` of *session*, and nothing else of it
     :param api_url: the platform's API
     :param token_url: where access tokens come from
-    :param timeout: (connect, read) seconds without progress, as in requests; the calls during
-        which the platform works (complete, by URL) may read for 120 s at least
-    :param retries: further attempts of one call after a transient failure; 0 for none
+    :param timeout: (connect, read) seconds without progress, as in requests: one number stands for
+        both, None for no limit; the calls during which the platform works (complete, by URL) may
+        read for 120 s at least
+    :param retries: further attempts of one call after a transient failure; 0 for none. Waiting
+        for a rate limit or a busy platform goes by the clock instead
     :param backoff: seconds; the n-th delay is ``backoff * 2 ** n`` from n = 0 on, times 0.8 to 1.2
     :param max_concurrency: parts at a time at the most, whatever the server wishes
     :param max_file_size: bytes; a larger file is refused before it is hashed
@@ -102,13 +104,16 @@ class Uploader:
             timeout=check_timeout(timeout),
             policy=check_policy(retries, backoff),
         )
-        self._lifecycle = Lifecycle(self, sessions, self._transport)
+        self._calls = RunningCalls(self, sessions, self._transport)
 
     def __repr__(self) -> str:
         # A traceback may show one whose constructor failed half-way.
         made = vars(self)
-        closed = ", closed" if "_lifecycle" in made and made["_lifecycle"].closed else ""
+        closed = ", closed" if "_calls" in made and made["_calls"].closed else ""
         return f"<Uploader app_id={made.get('_app_id') or None}{closed}>"
+
+    def __getstate__(self) -> object:
+        raise TypeError("an Uploader cannot be pickled: make one in each process")
 
     def __enter__(self) -> Uploader:
         return self
@@ -118,7 +123,7 @@ class Uploader:
 
     def close(self) -> None:
         """Stop what other threads are uploading, and close the connections. May be repeated."""
-        self._lifecycle.close()
+        self._calls.close()
 
     def upload(
         self,
@@ -138,20 +143,23 @@ class Uploader:
         :param target_id: the openid of the user or the group
         :param file: a path, bytes, bytearray, memoryview, or anything with a ``read()`` that
             gives bytes; the whole of it goes up, wherever it stands, and it stays open
-        :param file_type: None guesses it from the name
-        :param file_name: None takes it from *file*
+        :param file_type: a :class:`FileType` or 1 to 4; None guesses it from the name
+        :param file_name: None takes it from *file*; characters that the platform does not take
+            are replaced, and it is cut to 180
         :param progress: True for a tqdm bar, or a callable that takes a :class:`Progress`, called
             on this thread
         :param cancel: anything with ``is_set()``; ends the upload once that is true
-        :param deadline: seconds for the whole call
+        :param deadline: seconds for the whole call. Neither can end a ``read()`` of yours that
+            blocks, nor a name resolution
         :returns: the result, whose ``file_info`` goes into a message
         :raises UploadError: see :mod:`qqchunk.errors`
         :raises OSError: the file cannot be read
         :raises ValueError: a wrong argument
         :raises TypeError: an argument of a wrong type
+        :raises ImportError: ``progress=True`` without tqdm
         :raises RuntimeError: the uploader is closed
         """
-        with self._lifecycle.operation(cancel, deadline) as operation:
+        with self._calls.operation(cancel, deadline) as operation:
             with opened_upload(
                 operation, chat_type, target_id, file, file_type, file_name, progress,
                 self._max_file_size,
@@ -173,7 +181,8 @@ class Uploader:
     ) -> UploadResult:
         """Let the platform download a file from *url*; block until it has it.
 
-        The arguments are those of :meth:`upload`. The platform must be able to reach *url*.
+        The arguments are those of :meth:`upload`. The platform must be able to reach *url*; it
+        takes a name for type ``FILE`` only. No cache is asked.
 
         :raises UploadError: see :mod:`qqchunk.errors`
         :raises ValueError: a wrong argument
@@ -183,7 +192,7 @@ class Uploader:
         if isinstance(url, str):
             url = Secret(url)  # a signed one is nobody's business
         call = checked_url_call(chat_type, target_id, url, file_type, file_name)
-        with self._lifecycle.operation(cancel, deadline) as operation:
+        with self._calls.operation(cancel, deadline) as operation:
             operation.enter("url")
             operation.file_name = call.file_name
             outcome = operation.call(self._transport.call, call, operation.lifeline)
@@ -209,18 +218,22 @@ class Uploader:
 
         Beside the arguments of :meth:`upload`:
 
-        :param file: may also be the :class:`UploadResult` of an earlier upload in this scene
+        :param file: may also be the :class:`UploadResult` of an earlier upload in this scene,
+            which needs no progress
         :param content: text beside the file
         :param msg_id: the message this is a reply to
         :param event_id: the event this is a reply to
         :param msg_seq: sets several replies to one message apart; None draws one
         :returns: the platform's reply; ``{"id": None, "deduplicated": True}`` if it says that it
             has the message already, after an attempt that it did not answer
-        :raises UploadError: see :mod:`qqchunk.errors`
+        :raises UploadError: see :mod:`qqchunk.errors`; not ``retryable`` if the message may have
+            been sent and a second call could post it twice
+        :raises ValueError: a wrong argument, or both *msg_id* and *event_id*
+        :raises TypeError, OSError, ImportError, RuntimeError: as :meth:`upload`
         """
         message = Message.checked(content, msg_id, event_id, msg_seq)
         chat = check_chat_type(chat_type)
-        with self._lifecycle.operation(cancel, deadline) as operation:
+        with self._calls.operation(cancel, deadline) as operation:
             if isinstance(file, UploadResult):
                 if file_type is not None or file_name is not None:
                     raise ValueError("an UploadResult has its file_type and file_name already")
@@ -235,7 +248,7 @@ class Uploader:
                 except ApiError as error:
                     if not is_expired(error):
                         raise
-                    log.warning("%s; uploading it again", error)
+                    log.warning("%s; uploading it again", error.brief)
                     reply = None
                 if reply is None:
                     result = self._upload(operation, upload, source, use_cache=False)
@@ -266,7 +279,7 @@ class Uploader:
                 error = stale.error
             if last:
                 raise error
-            log.warning("%s; preparing the upload anew", error)
+            log.warning("%s; preparing the upload anew", error.brief)
             operation.start_anew()
             last = True
 
@@ -298,12 +311,19 @@ class Uploader:
         began = time.monotonic()
         size = format_size(upload.file_size)
         log.info("%s: uploading %s for a %s chat", upload.file_name, size, upload.chat_type.value)
-        hashes = self._hash(operation, source)
+        operation.enter("hash")
+        token = None
+        if self._transport.needs_token:  # fetched meanwhile
+            token = operation.background(self._transport.token, operation.lifeline)
+        hashes = hash_source(source, operation.check)
         key = self._cache.key(upload, hashes.md5, hashes.sha1) if self._cache else ""
         if self._cache and not use_cache:
             self._cache.delete(key)
         result = self._cache.get(key) if self._cache else None
         if result is None:
+            if token is not None:
+                operation.enter("prepare")
+                operation.wait_for(token)
             result = self._transfer(operation, upload, source, hashes)
             if self._cache:
                 self._cache.set(key, result)
@@ -311,16 +331,6 @@ class Uploader:
             "%s: %s %s in %.1f s", upload.file_name,
             "reused" if result.reused else "uploaded", size, time.monotonic() - began)
         return result
-
-    def _hash(self, operation: Operation, source: Source) -> FileHashes:
-        operation.enter("hash")
-        if not self._transport.needs_token:
-            return hash_source(source, operation.check)
-        token = operation.background(self._transport.token, operation.lifeline)
-        hashes = hash_source(source, operation.check)
-        operation.enter("prepare")
-        operation.wait_for(token)
-        return hashes
 
 
 def _now() -> datetime:

@@ -39,7 +39,7 @@ LAYERS = [
     "parts",
     "messages",
     "intake",
-    "lifecycle",
+    "running",
     "uploader",
     "commands",
     "cli",

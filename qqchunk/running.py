@@ -13,7 +13,7 @@ from .sessions import Sessions
 from .transport import Transport
 
 
-class Lifecycle:
+class RunningCalls:
     """Knows the calls that run on one uploader, stops them when it is closed.
 
     :param owner: the uploader; the sessions are closed once nobody holds it any more
@@ -24,7 +24,7 @@ class Lifecycle:
         self._sessions = sessions
         self._close = weakref.finalize(owner, sessions.close)
         self._forget_operations()
-        _lifecycles.add(self)
+        _all.add(self)
 
     @property
     def closed(self) -> bool:
@@ -73,12 +73,12 @@ class Lifecycle:
         self._operations: Set[Operation] = set()
 
 
-_lifecycles: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+_all: weakref.WeakSet[RunningCalls] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for lifecycle in list(_lifecycles):
-        lifecycle.after_fork()
+    for calls in list(_all):
+        calls.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork either
