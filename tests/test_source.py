@@ -23,7 +23,7 @@ from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUpload
 from werkzeug.datastructures import FileStorage
 
 from qqchunk import ranges
-from qqchunk.errors import SourceChangedError, UploadFileTooLargeError
+from qqchunk.errors import SourceChangedError, UploadFileTooLargeError, format_size
 from qqchunk.source import SPOOL_BLOCK_SIZE, Source, find_name, open_source
 
 SMALL = b"0123456789"
@@ -558,7 +558,8 @@ def test_spooling_stops_one_byte_over_the_limit(limit: int, spools: List[Any]) -
     with pytest.raises(UploadFileTooLargeError) as caught:
         open_source(file, "a.bin", max_size=limit)
     assert file.given == limit + 1
-    assert (caught.value.file_size, caught.value.limit_bytes) == (limit + 1, limit)
+    assert (caught.value.file_size, caught.value.limit_bytes) == (None, limit)
+    assert str(caught.value).startswith(f"a.bin is over the size limit ({format_size(limit)}) - ")
     assert spools[0].closed
 
 
