@@ -196,8 +196,9 @@ class Operation:
             with suppress(queue.Empty):
                 self._done.get(timeout=_JOIN_TURN)
             self.lifeline.cut()  # also what was about to connect the first time
+        ended = not self._active  # what begins from now on finds the stop signal first
         for pool in self._pools:
-            pool.shutdown(wait=not self._active)
+            pool.shutdown(wait=ended)
         self._running.clear()
         self._pools.clear()
         self._helper = None

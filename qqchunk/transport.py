@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import logging
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
@@ -230,11 +232,19 @@ def _answered(send: Callable[[], requests.Response]) -> requests.Response:
 def _read(response: requests.Response) -> bytes:
     limit = MAX_SUCCESS_BODY if response.status_code < 300 else MAX_ERROR_BODY
     body = bytearray()
-    for block in response.iter_content(_READ_SIZE):
+    for block in response.raw.stream(_READ_SIZE, decode_content=False):
         body += block
         if len(body) > limit:
             break  # the connection is closed with the rest unread
     else:
         if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 leaves it at that
             raise http.client.IncompleteRead(bytes(body))
-    return bytes(body[:limit])
+    return _unpacked(bytes(body[:limit]), response.headers.get("Content-Encoding"), limit)
+
+
+def _unpacked(body: bytes, coding: Optional[str], limit: int) -> bytes:
+    """Undo a compression that nobody asked for; urllib3 would do so without a limit."""
+    if (coding or "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        with suppress(zlib.error):
+            return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(body, limit)
+    return body
