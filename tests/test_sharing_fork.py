@@ -88,14 +88,22 @@ def test_children_upload_beside_their_parent(context: Any) -> None:
         with uploader_for(emulator) as uploader:
             upload(uploader, b"before" * 50)
 
+            # They begin together once all are there: OpenSSL itself does not bear a fork while
+            # another thread, the emulator's here, shakes hands.
+            gate, opener = os.pipe()
+
             def work() -> None:
+                os.read(gate, 1)
                 for _ in range(3):
                     upload(uploader, str(os.getpid()).encode() * 50)
                 uploader.close()
 
             children = [fork(work) for _ in range(CHILDREN)]
+            os.write(opener, b"x" * CHILDREN)
             for _ in range(3):
                 upload(uploader, b"parent" * 50)
+            os.close(gate)
+            os.close(opener)
             assert [exit_status(pid) for pid in children] == [0] * CHILDREN
             upload(uploader, b"after" * 50)
         assert emulator.count("complete") == 2 + 3 + 3 * CHILDREN
