@@ -11,9 +11,13 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from qqchunk import Uploader
+
+
+def own_threads() -> List[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("qqchunk")]
 
 
 def main(options: Dict[str, Any]) -> None:
@@ -27,7 +31,10 @@ def main(options: Dict[str, Any]) -> None:
             uploader.upload("c2c", "U1", options["file"])
         except KeyboardInterrupt:
             out = time.monotonic()
-            threads = [t.name for t in threading.enumerate() if t.name.startswith("qqchunk")]
+            # A thread that was being started at that moment is joined by nobody; it ends by itself.
+            while own_threads() and time.monotonic() < out + 0.2:
+                time.sleep(0.005)
+            threads = own_threads()
     # The uploader is closed by now, so that nothing idle counts.
     left = len(os.listdir("/proc/self/fd")) - len(before)
     print(json.dumps({"out": out, "threads": threads, "descriptors": left}), flush=True)
