@@ -49,6 +49,13 @@ def close_pools(manager: urllib3.PoolManager) -> None:
     for key in manager.pools.keys():
         pool = manager.pools.get(key)
         if pool is not None:
+            # Not by its close() alone: that takes a lock for each of its places, and Ctrl-C in
+            # one of these moments leaves it taken, for the end of the process to wait for.
+            places = getattr(pool.pool, "queue", [])
+            idle, places[:] = list(places), []
+            for connection in idle:
+                if connection:
+                    connection.close()
             pool.close()
     manager.clear()
 
