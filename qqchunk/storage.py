@@ -25,6 +25,9 @@ from .transport import Answer, Transport, transport_error
 # connect timeout, more would fail on slow links
 BLOCK_SIZE = 64 << 10
 
+# bytes read and hashed at a time; each such step gives the interpreter away and has to get it back
+READ_SIZE = 256 << 10
+
 
 class PartBody:
     """An iterable of blocks with a length, which requests sends with a Content-Length.
@@ -54,15 +57,19 @@ class PartBody:
     def __len__(self) -> int:
         return self._part.size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         self.sent, self._md5 = 0, new_md5()  # an adapter with max_retries iterates once more
+        buffer = memoryview(bytearray(min(READ_SIZE, self._part.size)))
         while self.sent < self._part.size:
             self._lifeline.check()
-            block = self._read()
-            self._md5.update(block)
-            yield block
-            self.sent += len(block)  # only now is it out of our hands
-            self._mark(self.sent)
+            blocks = self._read(buffer)
+            self._md5.update(blocks)
+            for start in range(0, len(blocks), BLOCK_SIZE):
+                self._lifeline.check()
+                block = blocks[start:start + BLOCK_SIZE]
+                yield block
+                self.sent += len(block)  # only now is it out of our hands
+                self._mark(self.sent)
         self._lifeline.limit(self._reply_limit)
 
     @property
@@ -75,15 +82,15 @@ class PartBody:
         """The md5 of the bytes handed over, lower-case hex."""
         return self._md5.hexdigest()
 
-    def _read(self) -> bytes:
-        wanted = min(BLOCK_SIZE, self._part.size - self.sent)
+    def _read(self, buffer: memoryview) -> memoryview:
+        wanted = buffer[:self._part.size - self.sent]
         try:
-            block = self._source.read_at(self._part.offset + self.sent, wanted)
+            got = self._source.read_into(self._part.offset + self.sent, wanted)
         except (OSError, ValueError) as error:
             self.failure = error
         else:
-            if len(block) == wanted:
-                return block
+            if got == len(wanted):
+                return wanted
             self.failure = SourceChangedError(
                 f"{self._source.name}, put: the file became shorter while it was being uploaded; "
                 "upload it again once nothing writes to it", stage="put")
