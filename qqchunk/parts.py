@@ -78,6 +78,7 @@ class Parts:
     :param md5: of the whole file
     :param polled: seconds of polling so far by part offset; kept up to date
     :param last: True if there will be no fresh plan after this one
+    :ivar doubtful: True if a part counts as confirmed though the platform did not say so
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Parts:
         self._md5 = md5
         self._polled = polled
         self._last = last
+        self.doubtful = False
         fresh = Attempts(transport.policy)
         self._deliveries = [
             _Delivery(part, position, fresh, fresh, polled.get(part.offset, 0.0))
@@ -212,6 +214,7 @@ class Parts:
             self._retry_finish(delivery, error)
         else:
             if error is not None:  # it may have been finished by the call we saw no answer of
+                self.doubtful = True
                 log.warning("%s; left for complete to judge", error.brief)
             log.debug("%s is confirmed", self._name(delivery))
             self._open -= 1

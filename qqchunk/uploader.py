@@ -269,12 +269,12 @@ class Uploader:
                 if plan.result is not None:
                     return plan.result
                 operation.enter("put")
-                Parts(
+                parts = Parts(
                     operation, self._transport, upload, source, plan,
-                    md5=hashes.md5, polled=polled, last=last,
-                ).send()
+                    md5=hashes.md5, polled=polled, last=last)
+                parts.send()
                 source.check_unchanged(stage="put")
-                return self._complete(operation, upload, plan)
+                return self._complete(operation, upload, plan, parts.doubtful)
             except StaleUpload as stale:
                 error = stale.error
             if last:
@@ -295,14 +295,14 @@ class Uploader:
         return plan
 
     def _complete(
-        self, operation: Operation, upload: Upload, plan: UploadPlan
+        self, operation: Operation, upload: Upload, plan: UploadPlan, doubtful: bool
     ) -> UploadResult:
         operation.enter("complete")
         call = upload.complete(plan)
         outcome = operation.call(self._transport.call, call, operation.lifeline)
         error = outcome.error
-        if error is not None and outcome.replayed and is_plain_refusal(error):
-            raise StaleUpload(error)  # an answer that was lost may have ended this upload_id
+        if error is not None and (outcome.replayed or doubtful) and is_plain_refusal(error):
+            raise StaleUpload(error)  # after an answer that was lost, only a fresh start is sure
         return read_result(outcome.get(), _now())
 
     def _upload(

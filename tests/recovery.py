@@ -46,7 +46,7 @@ MOST_RATE_WAIT = 0.44
 RETRY_TIMEOUT = 1.0  # of the platform, for a part that is busy
 RETRY_DELAY = 0.5
 WORKERS = 5
-SLACK = 0.6  # of a machine that has other things to do
+SLACK = 2.0  # of a machine that has other things to do
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RETRY_AT = format_datetime(MOMENT, usegmt=True)

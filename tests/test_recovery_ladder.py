@@ -149,6 +149,24 @@ def test_part_is_sent_again_after_a_fresh_prepare_for_another_reason() -> None:
         assert emulator.count("put") == 3
 
 
+@pytest.mark.parametrize(
+    "doubtful, counts", [(True, (1, 2, (1, 1), 3, 2)), (False, (1, 1, 1, 1, 1))])
+def test_refused_complete_after_a_doubtful_finish_leads_to_one_fresh_prepare(
+    doubtful: bool, counts: Any
+) -> None:
+    faults = [Fault("complete", "code", code=850019)]
+    if doubtful:
+        faults.append(Fault("finish", "reset_after"))
+    with serving("http", finish_repeatable=False, faults=faults) as emulator:
+        if doubtful:
+            upload(emulator, content_of(ONE_PART))
+        else:
+            with pytest.raises(ApiError) as caught:
+                upload(emulator, content_of(ONE_PART))
+            assert caught.value.code == 850019
+        assert counts_of(emulator) == counts
+
+
 def test_one_file_gets_one_fresh_prepare_whatever_the_reasons() -> None:
     with serving("http", faults=[
         Fault("put", "expired_url", part=1), Fault("complete", "reset_after"),
