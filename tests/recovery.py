@@ -45,7 +45,7 @@ FLOOR = 0.15  # between two tries against a rate limit or a busy platform
 MOST_RATE_WAIT = 0.44
 RETRY_TIMEOUT = 1.0  # of the platform, for a part that is busy
 RETRY_DELAY = 0.5
-WORKERS = 5
+WORKERS = 8
 SLACK = 2.0  # of a machine that has other things to do
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
