@@ -121,7 +121,7 @@ def make(**options: Any) -> None:
     (dict(cache=object()), TypeError, r"cache must have get\(\)"),
     (dict(app_id=None, client_secret=None, auth=print, cache=MemoryCache()), ValueError,
      "a cache needs the app_id"),
-], ids=lambda value: None if callable(value) else str(value)[:60])
+])
 def test_wrong_setting_is_refused(
     options: Dict[str, Any], kind: Type[Exception], words: str
 ) -> None:
@@ -138,7 +138,7 @@ def test_wrong_setting_is_refused(
     dict(app_id=None, client_secret=None, auth=("user", "word")),
     dict(app_id=None, client_secret=None, auth=print),
     dict(client_secret=None, auth=print, cache=MemoryCache()),
-], ids=str)
+])
 def test_usual_setting_is_taken(options: Dict[str, Any]) -> None:
     make(**options)
 
