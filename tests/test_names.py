@@ -79,6 +79,8 @@ def test_secret_stays_one_through_copies() -> None:
     (".bashrc", ".bashrc"),
     ("a.", "a."),
     ("XfileX", "XfileX"),
+    ("X.X", "X.X"),
+    ("\u3000a.txt\u3000", "\u3000a.txt\u3000"),
 ])
 def test_name_is_cleaned(name: str, cleaned: str) -> None:
     assert clean_file_name(name) == cleaned
@@ -172,6 +174,7 @@ def test_unknown_chat_type_is_refused(value: Any) -> None:
     ("c2c", "a b\n", "/v2/users/a%20b%0A"),
     ("c2c", "用户", "/v2/users/%E7%94%A8%E6%88%B7"),
     ("c2c", ".a", "/v2/users/.a"),
+    ("c2c", "X.", "/v2/users/X."),
     ("c2c", "a;b=c&d+e", "/v2/users/a%3Bb%3Dc%26d%2Be"),
 ])
 def test_target_is_one_segment_of_the_path(chat_type: str, target: str, path: str) -> None:

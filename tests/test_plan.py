@@ -320,6 +320,11 @@ def test_indexes_with_gaps_or_twice_are_refused(indexes: Any) -> None:
     assert refusal(reply(*parts)) == "its part indexes are not each number from 0 or 1 on, once"
 
 
+def test_two_parts_of_one_index_are_refused_also_where_they_differ() -> None:
+    fields = reply(entry(1, 200), entry(1, 50))
+    assert refusal(fields) == "its part indexes are not each number from 0 or 1 on, once"
+
+
 def test_some_parts_with_an_index_and_some_without_are_refused() -> None:
     bare = {"block_size": 50, "presigned_url": "https://h/"}
     assert refusal(reply(entry(1, 100), entry(2, 100), bare)) == "1 of its 3 parts have no index"

@@ -145,6 +145,11 @@ def test_broken_reply_names_its_trace() -> None:
     assert error.trace_id == "f00d"
 
 
+def test_broken_reply_to_a_call_without_a_file_names_the_stage_alone() -> None:
+    with pytest.raises(ProtocolError, match=r"^message: the reply \(HTTP 200, 2 bytes\) is not "):
+        read_reply(Call("message", "/path", {}), 200, CaseInsensitiveDict(), b"[]", NOW)
+
+
 def test_finish_answered_with_html_is_a_broken_reply() -> None:
     assert type(refused(200, b"<html></html>", stage="finish")) is ProtocolError
 

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import pytest
 
 from qqchunk.errors import ProtocolError
-from qqchunk.results import UploadResult, read_result
+from qqchunk.results import UploadResult, nonsense, read_result
 
 WIRE = pathlib.Path(__file__).with_name("wire")
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -86,6 +86,15 @@ def test_no_file_info_is_no_success(fields: Any, stage: str) -> None:
     assert str(caught.value) == (
         f"{stage}: the platform's reply makes no sense: it has no file_info; there is no file to "
         "send - report it if it happens again")
+
+
+def test_reply_to_prepare_that_makes_no_sense_says_that_nothing_was_sent() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        nonsense("it is odd", "prepare")
+    assert caught.value.stage == "prepare"
+    assert str(caught.value) == (
+        "prepare: the platform's reply makes no sense: it is odd; nothing was sent - "
+        "report it if it happens again")
 
 
 def test_stage_is_complete_unless_told_otherwise() -> None:

@@ -213,6 +213,10 @@ def test_storage_or_gateway_may_ask_for_a_longer_wait(
     assert Attempts(policy()).after(refused(status=503, retry_after=asked))[0] == delay
 
 
+def test_back_off_below_a_second_stays_one_where_no_other_wait_is_asked_for() -> None:
+    assert Attempts(policy(backoff=0.1)).after(BROKEN)[0] == 0.1
+
+
 @pytest.mark.parametrize("asked, delay", [
     (0.0, 0.2), (0.1, 0.2), (0.3, 0.3), (7.0, 7.0), (60.0, 60.0), (60.1, None), (86400.0, None),
 ])
