@@ -67,7 +67,7 @@ def read_plan(
     reply = unwrap(reply, "upload_id", "file_info")
     entries = _pick(reply, "parts", "part_list")
     if not entries and read_text(reply.get("file_info")):
-        return UploadPlan("", (), result=read_result(reply, now, stage="prepare", reused=True))
+        return UploadPlan("", (), result=read_result(reply, now, reused=True))
     upload_id = read_text(reply.get("upload_id"))
     if upload_id is None:
         _nonsense("it has no upload_id")
