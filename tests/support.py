@@ -33,6 +33,7 @@ class Pki:
 
     :ivar ca_file: where its certificate is
     :ivar context: a server's, with a certificate for 127.0.0.1 and localhost
+    :ivar server_file: such a certificate with its key, see `server_context`
     """
 
     def __init__(self, directory: Any) -> None:
@@ -40,12 +41,22 @@ class Pki:
         self.ca_file = os.path.join(str(directory), "authority.pem")
         self._authority.cert_pem.write_to_path(self.ca_file)
         self.context = self.context_for("127.0.0.1", "localhost")
+        self.server_file = os.path.join(str(directory), "server.pem")
+        issued = self._authority.issue_cert("127.0.0.1", "localhost")
+        issued.private_key_and_cert_chain_pem.write_to_path(self.server_file)
 
     def context_for(self, *names: str) -> ssl.SSLContext:
         """A server's context with a certificate for these names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*names).configure_cert(context)
         return context
+
+
+def server_context(server_file: str) -> ssl.SSLContext:
+    """A server's context, made in another process than the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_file)
+    return context
 
 
 def sockets() -> Set[str]:

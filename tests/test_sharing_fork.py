@@ -17,8 +17,9 @@ import pytest
 import requests
 
 from qqchunk import Uploader
-from qqchunk.emulator import Emulator, Fault
+from qqchunk.emulator import Fault
 
+from .remote_emulator import RemoteEmulator
 from .support import Pki, wait_until
 
 CHILDREN = 4
@@ -31,9 +32,9 @@ def pki(tmp_path_factory: Any) -> Pki:
 
 
 @pytest.fixture(params=["http", "https"])
-def context(request: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Any:
+def certificate(request: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    return pki.context if request.param == "https" else None
+    return pki.server_file if request.param == "https" else None
 
 
 @contextlib.contextmanager
@@ -44,7 +45,7 @@ def forking() -> Iterator[None]:
         yield
 
 
-def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
+def uploader_for(emulator: RemoteEmulator, **options: Any) -> Uploader:
     return Uploader(
         emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
         token_url=emulator.token_url, **options)
@@ -83,27 +84,19 @@ def exit_status(pid: int) -> int:
     return ended[0]
 
 
-def test_children_upload_beside_their_parent(context: Any) -> None:
-    with Emulator(ssl_context=context, block_size=100, concurrency=2) as emulator:
+def test_children_upload_beside_their_parent(certificate: Any) -> None:
+    with RemoteEmulator(certificate, block_size=100, concurrency=2) as emulator:
         with uploader_for(emulator) as uploader:
             upload(uploader, b"before" * 50)
 
-            # They begin together once all are there: OpenSSL itself does not bear a fork while
-            # another thread, the emulator's here, shakes hands.
-            gate, opener = os.pipe()
-
             def work() -> None:
-                os.read(gate, 1)
                 for _ in range(3):
                     upload(uploader, str(os.getpid()).encode() * 50)
                 uploader.close()
 
             children = [fork(work) for _ in range(CHILDREN)]
-            os.write(opener, b"x" * CHILDREN)
             for _ in range(3):
                 upload(uploader, b"parent" * 50)
-            os.close(gate)
-            os.close(opener)
             assert [exit_status(pid) for pid in children] == [0] * CHILDREN
             upload(uploader, b"after" * 50)
         assert emulator.count("complete") == 2 + 3 + 3 * CHILDREN
@@ -127,8 +120,8 @@ def locks_of(uploader: Uploader) -> List[Any]:
 
 
 @pytest.mark.parametrize("own_session", [True, False])
-def test_fork_while_another_thread_holds_every_lock(context: Any, own_session: bool) -> None:
-    with Emulator(ssl_context=context) as emulator, requests.Session() as session:
+def test_fork_while_another_thread_holds_every_lock(certificate: Any, own_session: bool) -> None:
+    with RemoteEmulator(certificate) as emulator, requests.Session() as session:
         options = {} if own_session else {"session": session, "storage_session": session}
         with uploader_for(emulator, **options) as uploader:
             upload(uploader, b"before")
@@ -156,9 +149,9 @@ def test_fork_while_another_thread_holds_every_lock(context: Any, own_session: b
 
 
 @pytest.mark.parametrize("stage", ["token", "prepare", "put"])
-def test_fork_while_another_thread_uploads(context: Any, stage: str) -> None:
+def test_fork_while_another_thread_uploads(certificate: Any, stage: str) -> None:
     silence = Fault(stage, "silence")
-    with Emulator(ssl_context=context, faults=[silence]) as emulator:
+    with RemoteEmulator(certificate, faults=[silence]) as emulator:
         with uploader_for(emulator) as uploader:
             cancel = threading.Event()
 
@@ -184,8 +177,8 @@ def upload_in_process(uploader: Uploader, number: int) -> None:
     upload(uploader, bytes([number]) * 100)
 
 
-def test_multiprocessing_by_fork(context: Any) -> None:
-    with Emulator(ssl_context=context) as emulator, uploader_for(emulator) as uploader:
+def test_multiprocessing_by_fork(certificate: Any) -> None:
+    with RemoteEmulator(certificate) as emulator, uploader_for(emulator) as uploader:
         upload(uploader, b"before")
         kind = multiprocessing.get_context("fork")
         with forking():
