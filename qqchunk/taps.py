@@ -10,6 +10,7 @@ import functools
 import os
 import socket
 import threading
+from contextlib import suppress
 from typing import Any, Type
 
 import urllib3
@@ -51,11 +52,12 @@ def close_pools(manager: urllib3.PoolManager) -> None:
         if pool is not None:
             # Not by its close() alone: that takes a lock for each of its places, and Ctrl-C in
             # one of these moments leaves it taken, for the end of the process to wait for.
-            places = getattr(pool.pool, "queue", [])
-            idle, places[:] = list(places), []
-            for connection in idle:
-                if connection:
-                    connection.close()
+            places = getattr(pool.pool, "queue", [])  # a list, or with urllib3 1.26 a deque
+            with suppress(IndexError):
+                while True:
+                    connection = places.pop()
+                    if connection:
+                        connection.close()
             pool.close()
     manager.clear()
 
