@@ -127,7 +127,9 @@ def test_missing_path_is_file_not_found(tmp_path: pathlib.Path) -> None:
 def test_directory_is_refused_as_such(tmp_path: pathlib.Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         open_source(tmp_path)
-    assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, str(tmp_path))
+    error = caught.value
+    assert (error.errno, error.strerror, error.filename) == (
+        errno.EISDIR, os.strerror(errno.EISDIR), str(tmp_path))
 
 
 def test_fifo_is_refused_at_once(tmp_path: pathlib.Path) -> None:
@@ -169,8 +171,10 @@ def test_empty_file_is_refused(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("url", ["http://host/a.png", "https://host/a.png", " HTTPS://host"])
 def test_url_is_refused_with_the_method_for_it(url: str) -> None:
-    with pytest.raises(ValueError, match=r"upload_url\(\)"):
+    with pytest.raises(ValueError) as caught:
         open_source(url)
+    assert str(caught.value) == (
+        "a URL is not a local file: let the platform fetch it with upload_url()")
 
 
 def test_path_over_the_limit_is_refused(path: pathlib.Path) -> None:
@@ -266,7 +270,8 @@ def test_bytes_over_the_limit_are_refused() -> None:
     FileStorage(io.BytesIO(SMALL), filename=""),
 ], ids=lambda file: type(file).__name__)
 def test_nameless_input_asks_for_a_file_name(file: Any, file_name: Optional[str]) -> None:
-    with pytest.raises(ValueError, match="give a file_name"):
+    kind = type(file).__name__
+    with pytest.raises(ValueError, match=f"^{kind} has no name of its own: give a file_name$"):
         open_source(file, file_name)
 
 
@@ -279,7 +284,8 @@ def test_nameless_pipe_is_not_read_before_its_name_is_asked_for() -> None:
 
 @pytest.mark.parametrize("file_name", [b"a.bin", 5, pathlib.Path("a.bin")])
 def test_file_name_that_is_no_text_is_a_type_error(file_name: Any) -> None:
-    with pytest.raises(TypeError, match="file_name must be text"):
+    kind = type(file_name).__name__
+    with pytest.raises(TypeError, match=f"^file_name must be text, not {kind}$"):
         open_source(SMALL, file_name)
 
 
@@ -558,8 +564,9 @@ def test_spooling_stops_one_byte_over_the_limit(limit: int, spools: List[Any]) -
     with pytest.raises(UploadFileTooLargeError) as caught:
         open_source(file, "a.bin", max_size=limit)
     assert file.given == limit + 1
-    assert (caught.value.file_size, caught.value.limit_bytes) == (None, limit)
-    assert str(caught.value).startswith(f"a.bin is over the size limit ({format_size(limit)}) - ")
+    error = caught.value
+    assert (error.file_name, error.file_size, error.limit_bytes) == ("a.bin", None, limit)
+    assert str(error).startswith(f"a.bin is over the size limit ({format_size(limit)}) - ")
     assert spools[0].closed
 
 
@@ -575,6 +582,12 @@ def test_read_that_gives_more_than_asked_cannot_pass_the_limit() -> None:
 
     with pytest.raises(UploadFileTooLargeError):
         open_source(Generous(SMALL), "a.bin", max_size=9)
+
+
+def test_copy_over_one_block_leaves_memory_before_more_is_read(spools: List[Any]) -> None:
+    on_disk: List[bool] = []
+    open_source(Reader(LARGE), "a.bin", check=lambda: on_disk.append(spools[0]._rolled)).close()
+    assert on_disk == [False, False, True, True, True]
 
 
 def test_position_is_put_back_after_a_failure() -> None:
@@ -613,7 +626,7 @@ def test_empty_stream_is_refused() -> None:
 
 def test_text_file_is_refused(path: pathlib.Path) -> None:
     with open(path, encoding="latin-1") as file:
-        with pytest.raises(TypeError, match="binary mode"):
+        with pytest.raises(TypeError, match="^TextIOWrapper gives text: open .* in binary mode"):
             open_source(file)
 
 
@@ -624,13 +637,13 @@ def test_text_in_memory_is_refused() -> None:
 
 def test_temporary_text_file_is_refused() -> None:
     with tempfile.NamedTemporaryFile("w+") as file:
-        with pytest.raises(TypeError, match="binary mode"):
+        with pytest.raises(TypeError, match="^_TemporaryFileWrapper gives text: open .* binary"):
             open_source(file)
 
 
 @pytest.mark.parametrize("text", ["text", ""])
 def test_read_that_gives_text_is_refused(text: str) -> None:
-    with pytest.raises(TypeError, match="binary mode"):
+    with pytest.raises(TypeError, match="^Reader gives text: open the file in binary mode"):
         open_source(Reader(text), "a.txt")
 
 
@@ -638,12 +651,13 @@ def test_stream_without_data_yet_is_refused() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     with open(reading, "rb", buffering=0) as file, open(writing, "wb"):
-        with pytest.raises(BlockingIOError, match="must be blocking"):
+        with pytest.raises(BlockingIOError, match=r"FileIO\.read\(\) gave None") as caught:
             open_source(file, "a.bin")
+    assert caught.value.errno == errno.EAGAIN
 
 
 def test_read_that_gives_something_else_is_refused() -> None:
-    with pytest.raises(TypeError, match="gave list instead of bytes"):
+    with pytest.raises(TypeError, match=r"^Reader\.read\(\) gave list instead of bytes$"):
         open_source(Reader([1, 2]), "a.bin")
 
 
@@ -658,21 +672,25 @@ def test_read_that_gives_something_else_is_refused() -> None:
 def test_closed_file_is_refused(path: pathlib.Path, make: Callable[[Any], Any]) -> None:
     file = make(path)
     file.close()
-    with pytest.raises(ValueError, match="is closed"):
+    with pytest.raises(ValueError, match=f"^{type(file).__name__} is closed: open it again$"):
         open_source(file, "a.bin")
 
 
 @pytest.mark.parametrize("buffering", [-1, 0])
 def test_file_that_is_only_written_is_refused(path: pathlib.Path, buffering: int) -> None:
     with open(path, "ab", buffering=buffering) as file:
-        with pytest.raises(ValueError, match="not open for reading"):
+        kind = type(file).__name__
+        with pytest.raises(ValueError, match=f"^{kind} is not open for reading$"):
             open_source(file)
 
 
 @pytest.mark.parametrize("file", [None, 3, Ellipsis, ["a.bin"], array.array("B", SMALL)])
 def test_what_cannot_be_read_is_told_what_can(file: Any) -> None:
-    with pytest.raises(TypeError, match="path .* bytes.* read()"):
+    with pytest.raises(TypeError) as caught:
         open_source(file, "a.bin")
+    assert str(caught.value) == (
+        f"cannot upload {type(file).__name__}: give a path (str or os.PathLike), bytes, "
+        "bytearray, memoryview, or an object whose read() gives bytes")
 
 
 # Reading by position
@@ -746,6 +764,48 @@ def test_path_opens_where_the_system_knows_no_non_blocking_open(
     assert upload(path) == LARGE
 
 
+@pytest.mark.parametrize("preadv", [True, False])
+@pytest.mark.parametrize("offset, length, got", [
+    (1000, 77, 77), (len(LARGE) - 3, 10, 3), (len(LARGE), 10, 0),
+])
+def test_range_is_read_into_a_buffer_and_the_rest_of_that_stays(
+    opened: Source, monkeypatch: pytest.MonkeyPatch, preadv: bool,
+    offset: int, length: int, got: int,
+) -> None:
+    if not preadv:
+        monkeypatch.delattr(os, "preadv", raising=False)
+    buffer = bytearray(b"?" * length)
+    with memoryview(buffer) as view:
+        assert opened.read_into(offset, view) == got
+    assert buffer == LARGE[offset:offset + got] + b"?" * (length - got)
+
+
+def test_buffer_is_filled_from_bytes_too() -> None:
+    buffer = bytearray(b"????")
+    with open_source(SMALL, "a.bin") as source, memoryview(buffer) as view:
+        assert source.read_into(7, view) == 3
+    assert buffer == b"789?"
+
+
+@pytest.mark.parametrize("most", [10, 77])
+def test_buffer_is_filled_in_one_call_where_the_system_can_and_filled_up_where_it_did_not(
+    opened: Source, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    def preadv(descriptor: int, views: List[memoryview], offset: int) -> int:
+        views[0][:most] = LARGE[offset:offset + most]
+        return most
+
+    reads: List[int] = []
+    read_at = opened.read_at
+    monkeypatch.setattr(os, "preadv", preadv, raising=False)
+    monkeypatch.setattr(opened, "read_at", lambda *span: reads.append(span[0]) or read_at(*span))
+    buffer = bytearray(77)
+    with memoryview(buffer) as view:
+        assert opened.read_into(5, view) == 77
+    assert buffer == LARGE[5:82]
+    assert reads == ([] if most == 77 else [5])
+
+
 # Windows
 
 RANGES = [(0, 10), (1, 10), (4095, 2), (4096, 4096), (70_000, 500_000), (0, len(LARGE)),
@@ -765,6 +825,11 @@ def test_window_of_large_pages_is_mapped_at_any_offset(
     monkeypatch.setattr("qqchunk.ranges.mmap.ALLOCATIONGRANULARITY", 65536)  # Windows
     with open_source(path) as source, source.window(70_001, 100) as window:
         assert window == LARGE[70_001:70_101]
+
+
+def test_window_of_bytes_has_no_negative_bytes() -> None:
+    with open_source(LARGE, "a.bin") as source, source.window(100, 151) as window:
+        assert window == LARGE[100:251]
 
 
 def test_window_is_unmapped_after_use(opened: Source) -> None:
@@ -797,6 +862,10 @@ def test_window_of_a_file_that_shrank_is_refused(path: pathlib.Path, opened: Sou
     with pytest.raises(SourceChangedError, match=f"had {len(LARGE)} bytes and now has 50"):
         with opened.window(0, 51):
             pass
+    with pytest.raises(SourceChangedError) as caught:
+        with opened.window(0, 51, stage="hash"):
+            pass
+    assert caught.value.stage == "hash"
 
 
 def test_file_cut_off_just_before_mapping_is_refused(
@@ -805,9 +874,10 @@ def test_file_cut_off_just_before_mapping_is_refused(
     before = os.fstat(opened._file.fileno())  # type: ignore[attr-defined]
     os.truncate(path, 50)
     monkeypatch.setattr("qqchunk.ranges.os.fstat", lambda _: before)
-    with pytest.raises(SourceChangedError, match="ends earlier"):
-        with opened.window(0, 51):
+    with pytest.raises(SourceChangedError, match="ends earlier") as caught:
+        with opened.window(0, 51, stage="put"):
             pass
+    assert caught.value.stage == "put"
 
 
 # Changes
@@ -831,8 +901,12 @@ def test_rewriting_with_the_same_size_is_noticed(path: pathlib.Path, opened: Sou
     with open(path, "r+b") as file:
         file.write(b"X")
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    with pytest.raises(SourceChangedError, match="modification time"):
-        opened.check_unchanged()
+    with pytest.raises(SourceChangedError) as caught:
+        opened.check_unchanged(stage="put")
+    assert caught.value.stage == "put"
+    assert str(caught.value) == (
+        "photo.bin changed while it was being uploaded: its modification time is another one; "
+        "upload it again once nothing writes to it")
 
 
 def test_other_inode_is_noticed(opened: Source, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -841,8 +915,9 @@ def test_other_inode_is_noticed(opened: Source, monkeypatch: pytest.MonkeyPatch)
     stat[1] += 1
     other = os.stat_result(stat, times)
     monkeypatch.setattr("qqchunk.ranges.os.fstat", lambda _: other)
-    with pytest.raises(SourceChangedError, match="inode"):
-        opened.check_unchanged()
+    with pytest.raises(SourceChangedError, match=r": it is another file \(its inode") as caught:
+        opened.check_unchanged(stage="put")
+    assert caught.value.stage == "put"
 
 
 def test_replaced_file_is_still_the_old_one(path: pathlib.Path, opened: Source) -> None:
