@@ -118,6 +118,14 @@ def test_any_input_is_hashed_and_needs_no_name(
     assert hash_file(open_it(path)) == expected(path)
 
 
+def test_refusal_names_the_file_and_calls_what_has_no_name_content(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "void.png").touch()
+    with pytest.raises(ValueError, match="^void.png is empty: there is nothing to upload$"):
+        hash_file(tmp_path / "void.png")
+    with pytest.raises(ValueError, match="^content is empty: there is nothing to upload$"):
+        hash_file(b"")
+
+
 def test_open_file_is_hashed_whole_and_keeps_its_position(path: pathlib.Path) -> None:
     with open(path, "rb") as file:
         file.seek(5)
