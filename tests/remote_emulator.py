@@ -33,9 +33,12 @@ class RemoteEmulator:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._pipe.close()
+        self._pipe.send(None)  # closing would not do: forked children have the pipe as well
         self._process.join(10)
+        self._process.kill()
+        self._process.join()
         self._process.close()
+        self._pipe.close()
 
     @property
     def requests(self) -> List[Any]:
@@ -59,9 +62,9 @@ def serve(pipe: Connection, certificate: Optional[str], options: Any) -> None:
         pipe.send((
             emulator.api_url, emulator.token_url, emulator.app_id, emulator.client_secret))
         while True:
-            try:
-                name, arguments = pipe.recv()
-            except EOFError:
+            asked = pipe.recv()
+            if asked is None:
                 return
+            name, arguments = asked
             found = getattr(emulator, name)
             pipe.send(found(*arguments) if callable(found) else list(found))
