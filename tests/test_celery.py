@@ -18,7 +18,7 @@ from .processes import Process, bot_environment, redis_server, running, wait_unt
 
 pytestmark = pytest.mark.integration
 
-GET = {"timeout": 40, "interval": 0.05}  # seconds to wait for a result
+GET = {"timeout": 55, "interval": 0.05}  # seconds to wait for a result
 
 # The bot in haste, and apart from whatever else is in this Redis.
 HURRIED_BOT = """
@@ -34,6 +34,8 @@ app.conf.result_backend_transport_options = {"global_keyprefix": prefix}
 if "VISIBILITY_TIMEOUT" in os.environ:
     timeout = int(os.environ["VISIBILITY_TIMEOUT"])
     app.conf.broker_transport_options["visibility_timeout"] = timeout
+    # A worker killed in the wrong moment holds this lock; others wait for five minutes by default.
+    app.conf.broker_transport_options["unacked_mutex_expire"] = timeout
 
 @task_prerun.connect
 def write_down_process_id(**_):
