@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import time
 import uuid
 from typing import Any, ContextManager, Iterator, List
 
@@ -187,6 +188,9 @@ def test_file_of_a_killed_worker_is_sent_once_by_the_next(
         with fleet.worker() as first:
             fleet.working_process()
             first.kill()
+        # A worker looks for lost tasks as it starts, and not again for minutes: by then this one
+        # has to be overdue.
+        time.sleep(1.5)
         with fleet.worker():
             result.get(**GET)
     assert emulator.count("prepare") == 2
