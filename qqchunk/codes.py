@@ -5,9 +5,8 @@ A reply carries ``code`` and ``err_code``, which may differ; either one finds it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Dict, Iterable, Optional, Type
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Type
 
 from .errors import (
     ADVICE,
@@ -34,8 +33,7 @@ class Again(Enum):
     TOKEN = "token"  # once, with a new access token
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One row of the table.
 
     :ivar meaning: what the code says

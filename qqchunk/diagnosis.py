@@ -6,8 +6,7 @@ import http.client
 import os
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import Iterator, List, Optional, Tuple, Type
+from typing import Iterator, List, NamedTuple, Optional, Tuple, Type
 
 import requests
 import urllib3
@@ -35,8 +34,7 @@ _WORDS: Tuple[Tuple[Tuple[Type[BaseException], ...], str], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Why an exchange failed.
 
     :ivar text: in words, without the URL: presigned ones are secret

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED, is_unclear
 from .errors import ADVICE, UploadDeadlineError, UploadError
@@ -21,8 +20,7 @@ log = logging.getLogger(__name__)
 _MAX_SEQ = 1_000_000  # small enough for any integer type at the other end
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """What goes to the chat with the file.
 
     :ivar msg_seq: drawn once, so that a repeat of the message can be told from another one

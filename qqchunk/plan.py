@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, List, Mapping, NoReturn, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .names import Secret
@@ -33,8 +33,7 @@ class Part:
     url: Secret
 
 
-@dataclass(frozen=True)
-class UploadPlan:
+class UploadPlan(NamedTuple):
     """What *prepare* asks for: parts that cover the file exactly once, in order.
 
     :ivar upload_id: names this upload in the calls that follow

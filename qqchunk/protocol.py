@@ -7,8 +7,7 @@ An upload is four kinds of call: *prepare* gives an upload id and a URL per part
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .names import ChatType, FileType, Secret, chat_path
 from .plan import Part, UploadPlan, read_plan
@@ -21,8 +20,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """One file on its way to one chat: the bodies of its calls."""
 
     chat_type: ChatType

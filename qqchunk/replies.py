@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from .codes import UNDER_REVIEW, refusal
 from .errors import ADVICE, ProtocolError
@@ -24,8 +23,7 @@ _MAX_TRACE_ID = 100  # characters; live ones have 32
 _PENDING = (201, 202)  # a message accepted, under review
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call to the API, ready to be sent.
 
     :ivar stage: the step it belongs to, as in ``UploadError.stage``

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import Callable, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 from .codes import Again, again, is_unclear
 from .errors import UploadError
@@ -48,8 +47,7 @@ class Abort:
             raise Aborted
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """How often and how fast one call is repeated.
 
     :ivar retries: further attempts after a transient failure
@@ -68,8 +66,7 @@ class Policy:
         return float(self.backoff * 2 ** min(failures - 1, _MAX_DOUBLINGS) * self.draw())
 
 
-@dataclass(frozen=True)
-class Attempts:
+class Attempts(NamedTuple):
     """What has been tried for one call so far. Immutable: :meth:`after` returns the next state.
 
     :ivar failures: transient failures so far
@@ -103,7 +100,7 @@ class Attempts:
         asked = error.retry_after or 0.0
         if asked > MAX_RETRY_AFTER:
             return None, self
-        return max(self.policy.delay(failures), asked), replace(self, failures=failures)
+        return max(self.policy.delay(failures), asked), self._replace(failures=failures)
 
     def _by_the_clock(self, kind: Again, error: UploadError) -> Tuple[Optional[float], Attempts]:
         limits = self.limits + 1
@@ -119,4 +116,4 @@ class Attempts:
         delay = max(delay, MIN_RATE_DELAY)
         if delay > min(left, MAX_RETRY_AFTER):
             return None, self
-        return delay, replace(self, limits=limits, limited_since=since)
+        return delay, self._replace(limits=limits, limited_since=since)

@@ -6,9 +6,8 @@ import http.client
 import logging
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 import requests
@@ -38,8 +37,7 @@ _NETWORK_ERRORS = (
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply as it came: status, headers (case-insensitive) and the body up to its limit."""
 
     status: int
@@ -47,8 +45,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a call ended.
 
     :ivar reply: the JSON object of a success
