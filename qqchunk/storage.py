@@ -63,13 +63,13 @@ class PartBody:
         while self.sent < self._part.size:
             self._lifeline.check()
             blocks = self._read(buffer)
-            self._md5.update(blocks)
             for start in range(0, len(blocks), BLOCK_SIZE):
                 self._lifeline.check()
                 block = blocks[start:start + BLOCK_SIZE]
                 yield block
                 self.sent += len(block)  # only now is it out of our hands
                 self._mark(self.sent)
+            self._md5.update(blocks)  # while the network carries them
         self._lifeline.limit(self._reply_limit)
 
     @property
