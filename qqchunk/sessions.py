@@ -10,11 +10,17 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.utils import prepend_scheme_if_needed, select_proxy
 
+from .lean import LeanSession, lean_request
 from .names import Secret
 from .taps import close_pools, tap, tapping
 
 _with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
 
+_API_HEADERS = {
+    # A small answer gains nothing from compression, and could hide a huge one in it.
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",  # whatever the session's headers say
+}
 _POOL_SIZE = 1000  # idle connections kept per host: as many as were ever needed at a time
 
 Timeout = Tuple[Optional[float], Optional[float]]
@@ -45,21 +51,14 @@ class Sessions:
 
     def post(self, url: str, body: Any, auth: Any, timeout: Timeout) -> requests.Response:
         """POST *body* as JSON to the API; the reply's body is still to be read."""
-        request = requests.Request(
-            "POST", url, json=body, auth=auth,
-            headers={
-                # A small answer gains nothing from compression, and could hide a huge one in it.
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",  # whatever the session's headers say
-            },
-        )
+        request = requests.Request("POST", url, json=body, auth=auth, headers=_API_HEADERS)
         return _send(self.api, self.api.prepare_request(request), timeout)
 
     def put(self, url: str, body: Any, timeout: Timeout) -> requests.Response:
         """PUT *body* to storage with nothing but its length; the reply's body is to be read."""
         # Prepared apart from the session: its headers, cookies, parameters, credentials and
         # those of netrc are none of storage's business.
-        return _send(self.storage, requests.Request("PUT", url, data=body).prepare(), timeout)
+        return _send(self.storage, lean_request("PUT", url, body, {}), timeout)
 
     def after_fork(self) -> None:
         """Leave the parent's connections alone and open others when they are needed."""
@@ -91,7 +90,7 @@ class Sessions:
 
 
 def _own_session() -> requests.Session:
-    session = requests.Session()
+    session = LeanSession()
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(pool_connections=10, pool_maxsize=_POOL_SIZE))
     return session

@@ -29,6 +29,7 @@ LAYERS = [
     "taps",
     "auth",
     "diagnosis",
+    "lean",
     "sessions",
     "settings",
     "transport",
