@@ -52,6 +52,7 @@ def opened_upload(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(
             file, file_name, max_size=max_file_size, check=operation.check))
+        stack.callback(operation.stop)  # before the source is closed under those who read it
         name = source.name
         operation.file_name, operation.file_size = name, source.size
         if isinstance(callback, Bar):

@@ -1,27 +1,23 @@
 """One blocking call of a user's: its threads, its clock, and its way out.
 
-The calling thread never blocks in the network. Others do, and it waits for them in short turns, so
-that Ctrl-C, ``cancel``, ``deadline``, ``close()`` and the progress callback always have theirs.
+The calling thread never blocks in the network. Others work for it, and it waits for them in short
+turns, so that Ctrl-C, ``cancel``, ``deadline``, ``close()`` and the progress callback always have
+theirs.
 """
 
 from __future__ import annotations
 
 import math
-import queue
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any, Callable, List, Optional, Protocol, Set, TypeVar
+from concurrent.futures import Future
+from typing import Any, Callable, List, Optional, Protocol, TypeVar
 
+from .crew import Crew
 from .errors import UploadCancelledError, UploadDeadlineError, UploadError
-from .lifeline import Lifeline
 from .progress import Reporter
-from .retry import Aborted
 
 TURN = 0.05  # seconds between two looks at what may stop the call
 _MAX_DEADLINE = 1e9  # seconds, 30 years; more is a mistake, a point in time for example
-_JOIN_TURN = 0.02
-_JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
 
 _SHOWN = {  # the stages of Progress
     "hash": "hashing",
@@ -58,7 +54,6 @@ class Operation:
                 raise TypeError(f"deadline must be a number of seconds, not {deadline!r}")
             if math.isnan(deadline) or abs(deadline) > _MAX_DEADLINE:
                 raise ValueError(f"deadline must be a number of seconds, not {deadline}")
-        self.lifeline = Lifeline()
         self.stage = "open"
         self.file_name: Optional[str] = None
         self.file_size: Optional[int] = None
@@ -67,11 +62,9 @@ class Operation:
         self._deadline = deadline
         self._end = math.inf if deadline is None else time.monotonic() + deadline
         self._closed = False
-        self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._running: Set[Future[Any]] = set()
-        self._active: Set[object] = set()  # one for each work that a thread has begun
-        self._pools: List[ThreadPoolExecutor] = []
-        self._helper: Optional[ThreadPoolExecutor] = None
+        self._crews: List[Crew] = []
+        self._crew = self.hire(2)  # for the calls one after the other, and for the token
+        self.lifeline = self._crew.lifeline
 
     def __enter__(self) -> Operation:
         return self
@@ -81,61 +74,32 @@ class Operation:
             error.file_name = error.file_name or self.file_name
             error.file_size = error.file_size or self.file_size
             error.stage = error.stage or self.stage
-        self._stop_workers()
+        self.stop()
 
     def close(self) -> None:
         """Stop the call from another thread."""
         self._closed = True
 
-    def pool(self, size: int, name: str) -> ThreadPoolExecutor:
-        """Return a new pool of threads, which ends with the operation."""
-        pool = ThreadPoolExecutor(size, thread_name_prefix=f"qqchunk-{name}")
-        self._pools.append(pool)
-        return pool
+    def hire(self, size: int) -> Crew:
+        """Return *size* more threads, which are stopped with the call."""
+        crew = Crew(size)
+        self._crews.append(crew)
+        return crew
 
-    def submit(
-        self, pool: ThreadPoolExecutor, work: Callable[..., _T], *args: Any
-    ) -> Future[_T]:
-        """Let *pool* do *work*; :meth:`next_done` gives the future back once it is done."""
-        future = pool.submit(self._run, work, *args)
-        self._running.add(future)
-        future.add_done_callback(self._done.put)
-        return future
-
-    def background(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Let a helper thread do *work*, one after the other."""
-        if self._helper is None:
-            self._helper = self.pool(1, "call")
-        return self.submit(self._helper, work, *args)
+    def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Let a thread do *work* in the background."""
+        return self._crew.submit(work, *args)
 
     def wait_for(self, future: Future[_T]) -> _T:
         """Return the result of *future*, or raise what stops the call meanwhile."""
         while not future.done():
-            self.next_done()
-        self._running.discard(future)
+            self.check()
+            self._crew.next_done(TURN)
         return future.result()
 
     def call(self, work: Callable[..., _T], *args: Any) -> _T:
-        """Return the result of *work*, done by a helper thread."""
-        return self.wait_for(self.background(work, *args))
-
-    def next_done(self, until: Optional[float] = None) -> Optional[Future[Any]]:
-        """Return the next future that is done, None at the monotonic time *until*.
-
-        :raises UploadError: as :meth:`check`
-        """
-        while True:
-            self.check()
-            pause = TURN if until is None else min(TURN, until - time.monotonic())
-            try:
-                future = self._done.get(timeout=max(0.0, pause))
-            except queue.Empty:
-                if until is not None and time.monotonic() >= until:
-                    return None
-                continue
-            if future in self._running:  # otherwise left over from workers that were stopped
-                self._running.discard(future)
-                return future
+        """Return the result of *work*, done by a thread, while this one keeps the clock."""
+        return self.wait_for(self.submit(work, *args))
 
     def check(self) -> None:
         """Report progress, end exchanges that take too long, and raise what stops the call.
@@ -151,7 +115,8 @@ class Operation:
             raise UploadDeadlineError(self._say(
                 f"the deadline of {self._deadline:g} s passed; allow more time, send a smaller "
                 "file, or upload it before there is a message to answer"), retryable=True)
-        self.lifeline.reap()
+        for crew in self._crews:
+            crew.lifeline.reap()
         self.reporter.tell()
 
     def enter(self, stage: str) -> None:
@@ -159,46 +124,21 @@ class Operation:
         self.stage = stage
         self.reporter.stage = _SHOWN[stage]
 
-    def start_anew(self) -> None:
-        """Stop the workers, but not the call."""
-        self._stop_workers()
-        self.lifeline = Lifeline()
+    def stop(self) -> None:
+        """Stop what still works for the call; may be repeated."""
+        try:
+            self._stop()
+        except BaseException:  # Ctrl-C once more; what is left of the 0.8 s is soon over
+            self._stop()
+            raise
 
     def _say(self, what: str) -> str:
         subject = f"{self.file_name}, {self.stage}" if self.file_name else self.stage
         return f"{subject}: {what}"
 
-    def _run(self, work: Callable[..., _T], *args: Any) -> _T:
-        mark = object()
-        self._active.add(mark)
-        try:
-            return work(*args)
-        except Aborted:
-            pass
-        finally:
-            self._active.discard(mark)
-        raise Aborted  # without the frames of the network, which would keep its connections alive
-
-    def _stop_workers(self) -> None:
-        try:
-            self._end_workers()
-        except BaseException:  # Ctrl-C once more; what is left of the 0.8 s is soon over
-            self._end_workers()
-            raise
-
-    def _end_workers(self) -> None:
-        # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
-        self.lifeline.cut()
-        for future in list(self._running):
-            future.cancel()
-        give_up = time.monotonic() + _JOIN_TIMEOUT
-        while self._active and time.monotonic() < give_up:
-            with suppress(queue.Empty):
-                self._done.get(timeout=_JOIN_TURN)
-            self.lifeline.cut()  # also what was about to connect the first time
-        ended = not self._active  # what begins from now on finds the stop signal first
-        for pool in self._pools:
-            pool.shutdown(wait=ended)
-        self._running.clear()
-        self._pools.clear()
-        self._helper = None
+    def _stop(self) -> None:
+        for crew in self._crews:
+            crew.cut()
+        self._crew.stop()  # first: nobody can hire after that
+        for crew in self._crews[1:]:
+            crew.stop()

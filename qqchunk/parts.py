@@ -1,7 +1,7 @@
 """The parts on their way: what is sent when, and what happens when it fails.
 
-The calling thread decides and keeps the clock; the threads of two pools each do one exchange at a
-time. So a part that waits, for its next poll or for a back-off, holds no thread.
+The thread that sends the file decides and keeps the clock; those of its crew each do one exchange
+at a time. So a part that waits, for its next poll or for a back-off, holds no thread.
 
 The remedies for a part, in this order: the same URL again with back-off; polling; the part once
 more; a fresh *prepare* for the whole file, which is the caller's to make (:class:`StaleUpload`).
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import time
 from collections import deque
 from concurrent.futures import Future
@@ -115,6 +116,9 @@ class Parts:
         self._putting = self._finishing = self._open = self._confirmed = 0
         self._most_open = 2 * plan.concurrency + 8
         self._handlers: Dict[Future[Any], Callable[[Any], None]] = {}
+        # A single part has no others to hold up: its exchanges need no threads of their own.
+        self._crew = operation.hire(2 * plan.concurrency) if len(plan.parts) > 1 else None
+        self._lifeline = self._crew.lifeline if self._crew else operation.lifeline
 
     def send(self) -> None:
         """Return once the platform has confirmed every part.
@@ -122,20 +126,40 @@ class Parts:
         :raises StaleUpload: a fresh plan may help
         :raises UploadError: nothing will
         """
-        concurrency = self._plan.concurrency
-        self._senders = self._operation.pool(concurrency, "put")
-        self._confirmers = self._operation.pool(concurrency, "finish")
         self._operation.reporter.plan(len(self._plan.parts))
         try:
-            while self._confirmed < len(self._plan.parts):
+            while True:
                 self._hand_out(time.monotonic())
-                future = self._operation.next_done(self._next_due())
-                if future is not None:
-                    self._handlers.pop(future)(future.result())
+                if self._confirmed == len(self._plan.parts):
+                    return
+                self._wait(self._next_due())
         finally:
             for delivery in self._deliveries:
                 _end_polling(delivery)
                 self._polled[delivery.part.offset] = delivery.polled
+
+    def stop(self) -> None:
+        """End what is still on its way, after a failure that is not that of the whole call."""
+        if self._crew is not None:
+            self._crew.stop()
+
+    def _start(self, handler: Callable[[Any], None], work: Callable[..., Any], *args: Any) -> None:
+        """Let *handler* have what *work* returns."""
+        if self._crew is None:
+            handler(work(*args))
+        else:
+            self._handlers[self._crew.submit(work, *args)] = handler
+
+    def _wait(self, until: float) -> None:
+        """Wait for the next work that is done, or the monotonic time *until*."""
+        timeout = None if until == math.inf else max(0.0, until - time.monotonic())
+        if self._crew is None:
+            self._lifeline.wait(timeout or 0.0)
+            return
+        future = self._crew.next_done(timeout)
+        self._lifeline.check()
+        if future is not None:
+            self._handlers.pop(future)(future.result())
 
     def _hand_out(self, now: float) -> None:
         while self._putting < self._plan.concurrency:
@@ -152,7 +176,7 @@ class Parts:
             self._finish(heapq.heappop(self._to_finish)[2])
 
     def _next_due(self) -> float:
-        due = float("inf")
+        due = math.inf
         if self._to_put and self._putting < self._plan.concurrency:
             due = self._to_put[0][0]
         if self._to_finish and self._finishing < self._plan.concurrency:
@@ -164,10 +188,10 @@ class Parts:
         delivery.puts += 1
         delivery.unclear = False
         mark = partial(self._operation.reporter.mark, delivery.position)
-        future = self._operation.submit(
-            self._senders, put_part, self._transport, self._upload, self._source, delivery.part,
-            delivery.puts, self._number(delivery), mark, self._operation.lifeline)
-        self._handlers[future] = partial(self._was_put, delivery)
+        self._start(
+            partial(self._was_put, delivery), put_part, self._transport, self._upload,
+            self._source, delivery.part, delivery.puts, self._number(delivery), mark,
+            self._lifeline)
 
     def _was_put(self, delivery: _Delivery, result: Union[str, Exception]) -> None:
         self._putting -= 1
@@ -200,9 +224,8 @@ class Parts:
     def _finish(self, delivery: _Delivery) -> None:
         self._finishing += 1
         call = self._upload.finish(self._plan, delivery.part, delivery.md5)
-        future = self._operation.submit(
-            self._confirmers, self._transport.attempt, call, self._operation.lifeline)
-        self._handlers[future] = partial(self._was_finished, delivery)
+        self._start(
+            partial(self._was_finished, delivery), self._transport.attempt, call, self._lifeline)
 
     def _was_finished(self, delivery: _Delivery, outcome: Outcome) -> None:
         self._finishing -= 1

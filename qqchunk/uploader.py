@@ -280,13 +280,13 @@ class Uploader:
             if last:
                 raise error
             log.warning("%s; preparing the upload anew", error.brief)
-            operation.start_anew()
+            parts.stop()
             last = True
 
     def _prepare(self, operation: Operation, upload: Upload, hashes: FileHashes) -> UploadPlan:
         operation.enter("prepare")
         call = upload.prepare(hashes.md5, hashes.sha1, hashes.md5_10m)
-        outcome = operation.call(self._transport.call, call, operation.lifeline)
+        outcome = self._transport.call(call, operation.lifeline)
         plan = read_plan(
             outcome.get(), upload.file_size, max_concurrency=self._max_concurrency,
             https_only=self._https_only, now=_now())
@@ -299,7 +299,7 @@ class Uploader:
     ) -> UploadResult:
         operation.enter("complete")
         call = upload.complete(plan)
-        outcome = operation.call(self._transport.call, call, operation.lifeline)
+        outcome = self._transport.call(call, operation.lifeline)
         error = outcome.error
         if error is not None and (outcome.replayed or doubtful) and is_plain_refusal(error):
             raise StaleUpload(error)  # after an answer that was lost, only a fresh start is sure
@@ -314,7 +314,7 @@ class Uploader:
         operation.enter("hash")
         token = None
         if self._transport.needs_token:  # fetched meanwhile
-            token = operation.background(self._transport.token, operation.lifeline)
+            token = operation.submit(self._transport.token, operation.lifeline)
         hashes = hash_source(source, operation.check)
         key = self._cache.key(upload, hashes.md5, hashes.sha1) if self._cache else ""
         if self._cache and not use_cache:
@@ -324,7 +324,7 @@ class Uploader:
             if token is not None:
                 operation.enter("prepare")
                 operation.wait_for(token)
-            result = self._transfer(operation, upload, source, hashes)
+            result = operation.call(self._transfer, operation, upload, source, hashes)
             if self._cache:
                 self._cache.set(key, result)
         log.info(

@@ -7,9 +7,10 @@ import pathlib
 import subprocess
 import sys
 import textwrap
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
+import requests
 
 from qqchunk import SourceChangedError, hash_file
 from qqchunk.emulator import Emulator, Fault
@@ -21,7 +22,9 @@ LARGE = 12_000_000  # bytes: two parts that loopback's buffers do not hold
 
 
 class Meddler:
-    """A ``cancel`` that never cancels: looked at all the time, it acts once its moment is there."""
+    """Acts once its moment is there: between two looks of the calling thread, if it is given as
+    ``cancel``; before an answer is taken note of, if its sessions are used.
+    """
 
     def __init__(self, moment: Callable[[], bool], act: Callable[[], Any]) -> None:
         self._moment = moment
@@ -33,6 +36,16 @@ class Meddler:
             self.acted = True
             self._act()
         return False
+
+    def take_note(self, response: requests.Response, **settings: Any) -> None:
+        self.is_set()
+
+    @property
+    def sessions(self) -> Dict[str, requests.Session]:
+        sessions = {"session": requests.Session(), "storage_session": requests.Session()}
+        for session in sessions.values():
+            session.hooks["response"].append(self.take_note)
+        return sessions
 
 
 @pytest.fixture(params=SCHEMES)
@@ -90,10 +103,11 @@ def moments(emulator: Emulator) -> Any:
 def test_change_is_noticed_and_complete_not_called(
     scheme: str, path: pathlib.Path, change: Change, moment: str
 ) -> None:
-    with serving(scheme) as emulator, uploading(emulator) as uploader:
+    with serving(scheme) as emulator:
         meddler = Meddler(moments(emulator)[moment], lambda: change(path))
-        with pytest.raises(SourceChangedError) as caught:
-            uploader.upload("c2c", "U1", path, cancel=meddler)
+        with uploading(emulator, **meddler.sessions) as uploader:
+            with pytest.raises(SourceChangedError) as caught:
+                uploader.upload("c2c", "U1", path)
         assert meddler.acted
         assert caught.value.stage == "put"
         assert caught.value.file_name == "a.bin"
@@ -106,10 +120,10 @@ def test_change_is_noticed_and_complete_not_called(
 def test_change_before_a_fresh_prepare_is_noticed(path: pathlib.Path, change: Change) -> None:
     fault = Fault("put", "expired_url", part=3)
     with serving("http", faults=[fault]) as emulator:
-        with uploading(emulator) as uploader:
-            meddler = Meddler(lambda: emulator.count("prepare") == 2, lambda: change(path))
+        meddler = Meddler(lambda: emulator.count("prepare") == 2, lambda: change(path))
+        with uploading(emulator, **meddler.sessions) as uploader:
             with pytest.raises(SourceChangedError):
-                uploader.upload("c2c", "U1", path, cancel=meddler)
+                uploader.upload("c2c", "U1", path)
         assert emulator.count("complete") == 0
 
 
@@ -118,9 +132,10 @@ def test_change_before_a_fresh_prepare_is_noticed(path: pathlib.Path, change: Ch
 def test_file_that_was_removed_goes_up_as_it_was(
     scheme: str, path: pathlib.Path, removal: Change, moment: str
 ) -> None:
-    with serving(scheme) as emulator, uploading(emulator) as uploader:
+    with serving(scheme) as emulator:
         meddler = Meddler(moments(emulator)[moment], lambda: removal(path))
-        result = uploader.upload("c2c", "U1", path, cancel=meddler)
+        with uploading(emulator, **meddler.sessions) as uploader:
+            result = uploader.upload("c2c", "U1", path)
         assert meddler.acted
         assert emulator.received(result.file_info) == content_of(SIZE)
 
@@ -164,9 +179,11 @@ def test_change_between_two_windows_of_hashing_is_noticed(
 
 
 def test_unchanged_file_with_another_access_time_goes_up(path: pathlib.Path) -> None:
-    with serving("http") as emulator, uploading(emulator) as uploader:
+    with serving("http") as emulator:
         meddler = Meddler(lambda: emulator.count("prepare") > 0, path.read_bytes)
-        result = uploader.upload("c2c", "U1", path, cancel=meddler)
+        with uploading(emulator, **meddler.sessions) as uploader:
+            result = uploader.upload("c2c", "U1", path)
+        assert meddler.acted
         assert emulator.stored(result.file_info).digests.md5 == hash_file(path).md5
 
 

@@ -26,6 +26,7 @@ LAYERS = [
     "hashing",
     "retry",
     "lifeline",
+    "crew",
     "taps",
     "auth",
     "diagnosis",

@@ -1,0 +1,72 @@
+"""Threads that work for one upload, and the way to stop them."""
+
+from __future__ import annotations
+
+import queue
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Callable, Optional, Set, TypeVar
+
+from .lifeline import Lifeline
+from .retry import Aborted
+
+_JOIN_TURN = 0.02
+_JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
+
+_T = TypeVar("_T")
+
+
+class Crew:
+    """A pool of threads with one stop signal.
+
+    :param size: threads at the most; they are started as they are needed
+    :ivar lifeline: the stop signal, which the work has to heed
+    """
+
+    def __init__(self, size: int) -> None:
+        self.lifeline = Lifeline()
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix="qqchunk")
+        self._done: queue.SimpleQueue[Optional[Future[Any]]] = queue.SimpleQueue()
+        self._active: Set[object] = set()  # one for each work that a thread has begun
+
+    def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Let a thread do *work*; :meth:`next_done` gives the future back once it is done."""
+        future = self._pool.submit(self._run, work, *args)
+        future.add_done_callback(self._done.put)
+        return future
+
+    def next_done(self, timeout: Optional[float]) -> Optional[Future[Any]]:
+        """Return the next future that is done, None after *timeout* seconds or once stopped."""
+        with suppress(queue.Empty):
+            return self._done.get(timeout=timeout)
+        return None
+
+    def cut(self) -> None:
+        """Stop the work; may be repeated, and does not wait for its end."""
+        stopped = self.lifeline.is_set()
+        self.lifeline.cut()
+        if not stopped:
+            self._done.put(None)
+
+    def stop(self) -> None:
+        """Stop the work, and return when it has ended."""
+        # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
+        self.cut()
+        give_up = time.monotonic() + _JOIN_TIMEOUT
+        while self._active and time.monotonic() < give_up:
+            self.next_done(_JOIN_TURN)
+            self.cut()  # also what was about to connect the first time
+        # What begins from now on finds the stop signal first.
+        self._pool.shutdown(wait=not self._active)
+
+    def _run(self, work: Callable[..., _T], *args: Any) -> _T:
+        mark = object()
+        self._active.add(mark)
+        try:
+            return work(*args)
+        except Aborted:
+            pass
+        finally:
+            self._active.discard(mark)
+        raise Aborted  # without the frames of the network, which would keep its connections alive
