@@ -54,6 +54,11 @@ class TokenKeeper:
         self._fetching = False
         self._failure: Optional[UploadError] = None
 
+    @property
+    def good(self) -> bool:
+        """Say whether there is a token that is good now."""
+        return self._token is not None and self._clock() < self._good_until
+
     def get(self, fetch: Callable[[], Tuple[Secret, float]], abort: Abort) -> Secret:
         """Return a token that is good now, fetching one if need be.
 
@@ -67,8 +72,9 @@ class TokenKeeper:
             waited = self._fetching
             while True:
                 abort.check()
-                if self._token is not None and self._clock() < self._good_until:
-                    return self._token
+                token = self._token
+                if token is not None and self.good:
+                    return token
                 if not self._fetching:
                     if waited and self._failure is not None:
                         raise copy.copy(self._failure)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 from urllib.request import getproxies, getproxies_environment
 
 import requests
+from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
+
+_called_hooks: Callable[..., requests.Response] = dispatch_hook
 
 
 class LeanSession(requests.Session):
@@ -22,8 +25,7 @@ class LeanSession(requests.Session):
         """Return what the base class would, for a request with JSON and auth."""
         body = json.dumps(request.json).encode()
         prepared = lean_request("POST", request.url, body, {**self.headers, **request.headers})
-        if self.cookies:
-            prepared.prepare_cookies(self.cookies)
+        prepared.prepare_cookies(self.cookies)
         prepared.prepare_auth(request.auth, request.url)
         return prepared
 
@@ -44,8 +46,10 @@ class LeanSession(requests.Session):
         }
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        """Do what the base class does for a request that is not to be redirected."""
         settings.pop("allow_redirects")
         response = self.get_adapter(request.url or "").send(request, **settings)
+        response = _called_hooks("response", request.hooks, response, **settings)  # auth has some
         if response.cookies:
             self.cookies.update(response.cookies)
         return response

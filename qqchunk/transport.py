@@ -123,8 +123,8 @@ class Transport:
 
     @property
     def needs_token(self) -> bool:
-        """Say whether calls need an access token of ours: not so with ``auth``."""
-        return self._auth is None
+        """Say whether an access token has to be fetched: not so with ``auth``."""
+        return self._auth is None and not self._keeper.good
 
     def after_fork(self) -> None:
         """Make this transport usable in a child process."""
