@@ -90,7 +90,7 @@ class Bench:
             for number in range(self._rounds):
                 if self._patience:
                     self.disturbed += not wait_until_idle(self._patience)
-                trip = round_trip(self._server.api_url())
+                trip = round_trip(self._server.api_url(workload.tls), self._server.ca_file)
                 row.floors.append(workload.floor(md5_alone(path), trip))
                 self._server.report()
                 for name in _rotated(list(drivers), number):
