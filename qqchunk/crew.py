@@ -18,21 +18,24 @@ _T = TypeVar("_T")
 
 
 class Crew:
-    """A pool of threads with one stop signal.
+    """Pools of threads with one stop signal.
 
-    :param size: threads at the most; they are started as they are needed
+    :param sizes: threads at the most, for each pool; they are started as they are needed
     :ivar lifeline: the stop signal, which the work has to heed
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, *sizes: int) -> None:
         self.lifeline = Lifeline()
-        self._pool = ThreadPoolExecutor(size, thread_name_prefix="qqchunk")
+        self._pools = [ThreadPoolExecutor(size, thread_name_prefix="qqchunk") for size in sizes]
         self._done: queue.SimpleQueue[Optional[Future[Any]]] = queue.SimpleQueue()
         self._active: Set[object] = set()  # one for each work that a thread has begun
 
-    def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Let a thread do *work*; :meth:`next_done` gives the future back once it is done."""
-        future = self._pool.submit(self._run, work, *args)
+    def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Let a thread of that pool, counted from 0, do *work*.
+
+        :meth:`next_done` gives the future back once it is done.
+        """
+        future = self._pools[pool].submit(self._run, work, *args)
         future.add_done_callback(self._done.put)
         return future
 
@@ -58,7 +61,8 @@ class Crew:
             self.next_done(_JOIN_TURN)
             self.cut()  # also what was about to connect the first time
         # What begins from now on finds the stop signal first.
-        self._pool.shutdown(wait=not self._active)
+        for pool in self._pools:
+            pool.shutdown(wait=not self._active)
 
     def _run(self, work: Callable[..., _T], *args: Any) -> _T:
         mark = object()

@@ -80,15 +80,15 @@ class Operation:
         """Stop the call from another thread."""
         self._closed = True
 
-    def hire(self, size: int) -> Crew:
-        """Return *size* more threads, which are stopped with the call."""
-        crew = Crew(size)
+    def hire(self, *sizes: int) -> Crew:
+        """Return more threads, in pools of these sizes, which are stopped with the call."""
+        crew = Crew(*sizes)
         self._crews.append(crew)
         return crew
 
     def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
         """Let a thread do *work* in the background."""
-        return self._crew.submit(work, *args)
+        return self._crew.submit(0, work, *args)
 
     def wait_for(self, future: Future[_T]) -> _T:
         """Return the result of *future*, or raise what stops the call meanwhile."""

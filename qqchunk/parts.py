@@ -32,6 +32,8 @@ from .transport import Outcome, Transport, is_plain_refusal
 # the second (sent again, prepared anew), and the end, so that each has time to take effect.
 _SHARES = (0.8, 0.9, 1.0)
 
+_SEND, _CONFIRM = 0, 1  # the pools of the crew
+
 log = logging.getLogger(__name__)
 
 
@@ -117,7 +119,8 @@ class Parts:
         self._most_open = 2 * plan.concurrency + 8
         self._handlers: Dict[Future[Any], Callable[[Any], None]] = {}
         # A single part has no others to hold up: its exchanges need no threads of their own.
-        self._crew = operation.hire(2 * plan.concurrency) if len(plan.parts) > 1 else None
+        pools = plan.concurrency, plan.concurrency  # _SEND and _CONFIRM
+        self._crew = operation.hire(*pools) if len(plan.parts) > 1 else None
         self._lifeline = self._crew.lifeline if self._crew else operation.lifeline
 
     def send(self) -> None:
@@ -143,12 +146,14 @@ class Parts:
         if self._crew is not None:
             self._crew.stop()
 
-    def _start(self, handler: Callable[[Any], None], work: Callable[..., Any], *args: Any) -> None:
-        """Let *handler* have what *work* returns."""
+    def _start(
+        self, pool: int, handler: Callable[[Any], None], work: Callable[..., Any], *args: Any
+    ) -> None:
+        """Let *handler* have what *work* returns, done by a thread of that pool."""
         if self._crew is None:
             handler(work(*args))
         else:
-            self._handlers[self._crew.submit(work, *args)] = handler
+            self._handlers[self._crew.submit(pool, work, *args)] = handler
 
     def _wait(self, until: float) -> None:
         """Wait for the next work that is done, or the monotonic time *until*."""
@@ -189,7 +194,7 @@ class Parts:
         delivery.unclear = False
         mark = partial(self._operation.reporter.mark, delivery.position)
         self._start(
-            partial(self._was_put, delivery), put_part, self._transport, self._upload,
+            _SEND, partial(self._was_put, delivery), put_part, self._transport, self._upload,
             self._source, delivery.part, delivery.puts, self._number(delivery), mark,
             self._lifeline)
 
@@ -225,7 +230,8 @@ class Parts:
         self._finishing += 1
         call = self._upload.finish(self._plan, delivery.part, delivery.md5)
         self._start(
-            partial(self._was_finished, delivery), self._transport.attempt, call, self._lifeline)
+            _CONFIRM, partial(self._was_finished, delivery), self._transport.attempt, call,
+            self._lifeline)
 
     def _was_finished(self, delivery: _Delivery, outcome: Outcome) -> None:
         self._finishing -= 1

@@ -12,6 +12,7 @@ import pytest
 
 from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
 from qqchunk.emulator import Emulator, Fault
+from qqchunk.ranges import FileSource
 
 from .support import Pki, connected_to, nothing_left, own_threads, wait_until
 
@@ -230,3 +231,60 @@ def test_part_that_fails_for_good_ends_the_upload_within_a_second(stage: Any, na
     failed = next(r.at for r in held.emulator.requests if r.part_index == 3)
     assert held.ended - failed < AT_MOST
     assert held.threads == []
+
+
+def test_nobody_reads_the_file_any_more_when_it_is_closed(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(12 * MB))
+    at_close = []
+    close = FileSource.close
+
+    def watched(source: FileSource) -> None:
+        at_close.append(own_threads())
+        close(source)
+
+    monkeypatch.setattr(FileSource, "close", watched)
+    with Emulator(
+        block_size=6 * MB, concurrency=2, faults=[Fault("put", "slow", times=None, **CRAWL)],
+    ) as emulator, Uploader(
+        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
+        token_url=emulator.token_url,
+    ) as uploader:
+        with pytest.raises(UploadDeadlineError):
+            uploader.upload("c2c", "U1", path, deadline=DEADLINE)
+        assert emulator.count("put") == 2
+    assert at_close == [[]]
+
+
+class Watch:
+    """A ``cancel`` that is never set; *look* is called each time it is asked."""
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look = look
+
+    def is_set(self) -> bool:
+        self._look()
+        return False
+
+
+@pytest.mark.parametrize("parts, most", [(1, 1), (5, 5)])
+def test_threads_are_as_few_as_the_parts_and_the_concurrency_need(
+    parts: int, most: int
+) -> None:
+    """One for the calls; beside it, for several parts, those that send and those that confirm."""
+    seen_threads = set()
+    with Emulator(
+        block_size=1000, concurrency=2, faults=[
+            Fault("put", "drip", times=None, delay=0.001),
+            Fault("finish", "drip", times=None, delay=0.001)],
+    ) as emulator, Uploader(
+        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
+        token_url=emulator.token_url,
+    ) as uploader:
+        uploader.upload("c2c", "U1", b"once for the token", file_name="a.bin")
+        uploader.upload(
+            "c2c", "U1", bytes(1000 * parts), file_name="a.bin",
+            cancel=Watch(lambda: seen_threads.add(len(own_threads()))))
+    assert max(seen_threads) <= most
