@@ -81,9 +81,13 @@ class Operation:
         self._closed = True
 
     def hire(self, *sizes: int) -> Crew:
-        """Return more threads, in pools of these sizes, which are stopped with the call."""
+        """Return more threads, in pools of these sizes, which are stopped with the call.
+
+        :raises Aborted: if the call has been stopped already
+        """
         crew = Crew(*sizes)
         self._crews.append(crew)
+        self._crews[0].lifeline.check()  # a stop between the two did not see the new ones
         return crew
 
     def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:

@@ -12,7 +12,9 @@ import pytest
 
 from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
 from qqchunk.emulator import Emulator, Fault
+from qqchunk.operation import Operation
 from qqchunk.ranges import FileSource
+from qqchunk.retry import Aborted
 
 from .support import Pki, connected_to, nothing_left, own_threads, wait_until
 
@@ -288,3 +290,10 @@ def test_threads_are_as_few_as_the_parts_and_the_concurrency_need(
             "c2c", "U1", bytes(1000 * parts), file_name="a.bin",
             cancel=Watch(lambda: seen_threads.add(len(own_threads()))))
     assert max(seen_threads) <= most
+
+
+def test_call_that_was_stopped_gets_no_more_threads() -> None:
+    operation = Operation()
+    operation.stop()
+    with pytest.raises(Aborted):
+        operation.hire(1)
