@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import textwrap
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 import requests
 
-from qqchunk import SourceChangedError, hash_file
+from qqchunk import SourceChangedError, Uploader, hash_file
 from qqchunk.emulator import Emulator, Fault
 from tests.recovery import SCHEMES, content_of, serving, trusted, uploading
 
@@ -40,12 +41,15 @@ class Meddler:
     def take_note(self, response: requests.Response, **settings: Any) -> None:
         self.is_set()
 
-    @property
-    def sessions(self) -> Dict[str, requests.Session]:
-        sessions = {"session": requests.Session(), "storage_session": requests.Session()}
-        for session in sessions.values():
-            session.hooks["response"].append(self.take_note)
-        return sessions
+    @contextlib.contextmanager
+    def uploading(self, emulator: Emulator) -> Iterator[Uploader]:
+        with requests.Session() as session, requests.Session() as storage_session:
+            for hooked in (session, storage_session):
+                hooked.hooks["response"].append(self.take_note)
+            with uploading(
+                emulator, session=session, storage_session=storage_session,
+            ) as uploader:
+                yield uploader
 
 
 @pytest.fixture(params=SCHEMES)
@@ -105,7 +109,7 @@ def test_change_is_noticed_and_complete_not_called(
 ) -> None:
     with serving(scheme) as emulator:
         meddler = Meddler(moments(emulator)[moment], lambda: change(path))
-        with uploading(emulator, **meddler.sessions) as uploader:
+        with meddler.uploading(emulator) as uploader:
             with pytest.raises(SourceChangedError) as caught:
                 uploader.upload("c2c", "U1", path)
         assert meddler.acted
@@ -121,7 +125,7 @@ def test_change_before_a_fresh_prepare_is_noticed(path: pathlib.Path, change: Ch
     fault = Fault("put", "expired_url", part=3)
     with serving("http", faults=[fault]) as emulator:
         meddler = Meddler(lambda: emulator.count("prepare") == 2, lambda: change(path))
-        with uploading(emulator, **meddler.sessions) as uploader:
+        with meddler.uploading(emulator) as uploader:
             with pytest.raises(SourceChangedError):
                 uploader.upload("c2c", "U1", path)
         assert emulator.count("complete") == 0
@@ -134,7 +138,7 @@ def test_file_that_was_removed_goes_up_as_it_was(
 ) -> None:
     with serving(scheme) as emulator:
         meddler = Meddler(moments(emulator)[moment], lambda: removal(path))
-        with uploading(emulator, **meddler.sessions) as uploader:
+        with meddler.uploading(emulator) as uploader:
             result = uploader.upload("c2c", "U1", path)
         assert meddler.acted
         assert emulator.received(result.file_info) == content_of(SIZE)
@@ -181,7 +185,7 @@ def test_change_between_two_windows_of_hashing_is_noticed(
 def test_unchanged_file_with_another_access_time_goes_up(path: pathlib.Path) -> None:
     with serving("http") as emulator:
         meddler = Meddler(lambda: emulator.count("prepare") > 0, path.read_bytes)
-        with uploading(emulator, **meddler.sessions) as uploader:
+        with meddler.uploading(emulator) as uploader:
             result = uploader.upload("c2c", "U1", path)
         assert meddler.acted
         assert emulator.stored(result.file_info).digests.md5 == hash_file(path).md5
