@@ -43,8 +43,8 @@ BACKOFF = 0.01
 RETRY_AFTER = 0.65  # what a 429 asks for
 FLOOR = 0.4  # between two tries against a rate limit or a busy platform
 MOST_RATE_WAIT = 1.19
-RETRY_TIMEOUT = 1.0  # of the platform, for a part that is busy
-RETRY_DELAY = 0.5
+RETRY_TIMEOUT = 2.0  # of the platform, for a part that is busy
+RETRY_DELAY = 1.0
 WORKERS = 8
 SLACK = 2.0  # of a machine that has other things to do
 

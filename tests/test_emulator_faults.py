@@ -322,7 +322,7 @@ def test_slow_server_reads_at_its_bandwidth(bot: Bot) -> None:
     bot.emulator.fail("put", "slow", bandwidth=200_000)
     started = time.monotonic()
     assert bot.put(url, bytes(20_000)).status == 200
-    assert 0.1 <= time.monotonic() - started < 1.0
+    assert 0.1 <= time.monotonic() - started < 3.0
     assert arrived(bot, bytes(20_000))
 
 

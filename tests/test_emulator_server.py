@@ -62,7 +62,7 @@ def test_stop_ends_a_stalled_exchange_at_once(kind: str, options: Dict[str, Any]
             wait_for(lambda: emulator.count("put") == 1)
             started = time.monotonic()
             emulator.stop()
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 2
             assert emulator_threads() == []
     assert emulator.requests[0].fault == kind
 
@@ -81,7 +81,7 @@ def test_stop_ends_silent_idle_and_half_open_clients(
             wait_for(lambda: emulator.open_connections == 5)
             started = time.monotonic()
             emulator.stop()
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 2
             assert emulator_threads() == []
             for sock in socks:
                 with contextlib.suppress(ConnectionError):
@@ -234,7 +234,7 @@ def test_stop_ends_a_stalled_exchange_over_tls_too(
         wait_for(lambda: emulator.count("token") == 2)
         started = time.monotonic()
         emulator.stop()
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
         assert emulator_threads() == []
         bot.connection.close()
 

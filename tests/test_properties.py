@@ -293,6 +293,7 @@ def test_plan_that_is_broken_in_any_one_place_is_refused(
 
 
 MEGABYTE = 1 << 20
+MOST_SECONDS = 20.0  # of CPU, on the slowest machine: what is not linear takes minutes
 LONG_BODIES = {
     "lists in lists": b"[" * MEGABYTE,
     "objects in objects": b'{"data":' * (MEGABYTE // 2),
@@ -317,7 +318,7 @@ def test_longest_reply_is_read_in_bounded_time(name: str, status: int) -> None:
     reply = reply_of("complete", status, {}, LONG_BODIES[name])
     if reply is not None:
         check_all_readers(reply, 20_001)
-    assert time.process_time() - began < 3.0
+    assert time.process_time() - began < MOST_SECONDS
 
 
 @pytest.mark.parametrize("value", [
@@ -327,7 +328,7 @@ def test_longest_reply_is_read_in_bounded_time(name: str, status: int) -> None:
 def test_longest_header_is_read_in_bounded_time(value: str) -> None:
     began = time.process_time()
     assert read_retry_after(value, NOW) in (None, 30.0)
-    assert time.process_time() - began < 3.0
+    assert time.process_time() - began < MOST_SECONDS
 
 
 @pytest.mark.parametrize("body", [
@@ -336,7 +337,7 @@ def test_longest_header_is_read_in_bounded_time(value: str) -> None:
 def test_longest_storage_error_is_read_in_bounded_time(body: bytes) -> None:
     began = time.process_time()
     assert len(storage_message(body)) <= 500
-    assert time.process_time() - began < 3.0
+    assert time.process_time() - began < MOST_SECONDS
 
 
 # The small readers
