@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from .clients import CLIENTS
 from .uploads import Row
 
-COLOURS = dict(zip(CLIENTS, ("#1f6feb", "#8b949e", "#c3c9d0")))
+COLOURS = dict(zip(CLIENTS, ("#1f6feb", "#8b949e", "#c3c9d0", "#d4a72c")))
 LABEL_WIDTH, PLOT_WIDTH, NOTE_WIDTH = 262, 480, 90
 BAR, GAP, TOP, BOTTOM = 13, 12, 62, 34
 STYLE = "text{font:12px system-ui,sans-serif;fill:#24292f}.d{fill:#57606a}.t{font-weight:600}"

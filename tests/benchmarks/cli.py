@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Sequence
 
 from . import cold, connections, linearity, memory, probe
 from .chart import upload_chart
-from .clients import CLIENTS, LIBRARY
+from .clients import CLIENTS, LIBRARY, PEERS
 from .machine import describe_machine
 from .report import (
     Gate,
@@ -106,7 +106,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="seconds to wait before a round of the table for other programs to be idle",
     )
     parser.add_argument("--workloads", type=_names, help='some of the table, as "A,C,A tls"')
-    parser.add_argument("--clients", type=_names, default=list(CLIENTS), help="names, by comma")
+    parser.add_argument(
+        "--clients",
+        type=_names,
+        default=[LIBRARY, *PEERS],
+        help="names, by comma; there is also the prototype, which does no more than it must",
+    )
     parser.add_argument("--json", metavar="FILE", help="write everything measured")
     parser.add_argument(
         "--chart",

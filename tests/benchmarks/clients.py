@@ -84,6 +84,26 @@ class Qqchunk(Client):
         self._uploader.close()
 
 
+class LeanPrototype(Client):
+    """What requests and the md5s cost at the least; measured if it is asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        prototype = importlib.import_module("tests.benchmarks.prototype")
+        chat_url = f"{settings.api_url}/v2/users/{OPENID}"
+        self._prototype: Any = prototype.Prototype(chat_url, settings.token_url)
+
+    def upload(self, path: str, times: int) -> None:
+        for _ in range(times):
+            if not self._prototype.upload(path, FILE_TYPE):
+                raise RuntimeError("no file_info")
+
+    def close(self) -> None:
+        self._prototype.session.close()
+
+    def version(self) -> str:
+        return "of this tree"
+
+
 class AsyncClient(Client):
     """A peer; its event loop lives as long as the client, so that connections stay warm."""
 
@@ -192,9 +212,5 @@ def _dress_urls(api: Any) -> None:
 
 
 LIBRARY = "qqchunk"
-CLIENTS: Dict[str, Type[Client]] = {
-    LIBRARY: Qqchunk,
-    "qqbot-agent-sdk": AgentSdk,
-    "qq-botpy-sdk": BotpySdk,
-}
-PEERS = [name for name in CLIENTS if name != LIBRARY]
+PEERS: Dict[str, Type[Client]] = {"qqbot-agent-sdk": AgentSdk, "qq-botpy-sdk": BotpySdk}
+CLIENTS: Dict[str, Type[Client]] = {LIBRARY: Qqchunk, **PEERS, "prototype": LeanPrototype}

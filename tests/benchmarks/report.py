@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from .clients import LIBRARY
+from .clients import LIBRARY, PEERS
 from .uploads import Row
 
 Cells = List[str]
@@ -142,7 +142,7 @@ def command() -> str:
 
 
 def _cpu(row: Row) -> Optional[float]:
-    peers = [row.clients[name].cpu for name in row.clients if name != LIBRARY]
+    peers = [row.clients[name].cpu for name in row.clients if name in PEERS]
     ours = row.clients.get(LIBRARY)
     return ours.cpu / min(peers) if ours and peers else None
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Dict, List, Optional, Sequence
 
 from .bare import round_trip
-from .clients import LIBRARY
+from .clients import LIBRARY, PEERS
 from .driver import Driver, MissingClientError
 from .machine import wait_until_idle
 from .server import Server
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def best_peer(self) -> Optional[str]:
-        peers = [name for name in self.clients if name != LIBRARY]
+        peers = [name for name in self.clients if name in PEERS]
         return min(peers, key=lambda name: self.clients[name].wall) if peers else None
 
     def cpu_per_gib(self, client: str) -> float:
