@@ -36,12 +36,13 @@ class FileInfoCache:
 
     A cache that fails costs an upload, never more: it is logged and passed over.
 
+    :param cache: None for none: then nothing is ever found
     :param scope: what sets this bot apart from others in the same cache
     :param clock: seconds since the epoch
     """
 
     def __init__(
-        self, cache: Cache, scope: str, clock: Callable[[], float] = time.time
+        self, cache: Optional[Cache], scope: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._cache = cache
         self._scope = scope
@@ -58,7 +59,7 @@ class FileInfoCache:
 
     def get(self, key: str) -> Optional[UploadResult]:
         """Return the result kept under *key* if it is still good, else None."""
-        value = self._try("get", lambda: self._cache.get(key))
+        value = self._try("get", lambda cache: cache.get(key))
         try:
             kept = json.loads(value)
             file_info, file_uuid = read_text(kept["file_info"]), read_text(kept["file_uuid"])
@@ -87,15 +88,15 @@ class FileInfoCache:
             "expires_at": result.expires_at.timestamp(),
         }))
         timeout = result.ttl - MARGIN
-        self._try("set", lambda: self._cache.set(key, str(value), timeout))
+        self._try("set", lambda cache: cache.set(key, str(value), timeout))
 
     def delete(self, key: str) -> None:
         """Forget what is kept under *key*."""
-        self._try("delete", lambda: self._cache.delete(key))
+        self._try("delete", lambda cache: cache.delete(key))
 
-    def _try(self, name: str, act: Callable[[], Any]) -> Any:
+    def _try(self, name: str, act: Callable[[Cache], Any]) -> Any:
         try:
-            return act()
+            return None if self._cache is None else act(self._cache)
         except Exception as error:  # whatever the caller's cache raises
             log.warning("the cache failed to %s (%s)", name, type(error).__name__)
             return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from .codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED, is_unclear
-from .errors import ADVICE, UploadDeadlineError, UploadError
+from .errors import ADVICE, ApiError, UploadDeadlineError
 from .names import ChatType
 from .operation import Operation
 from .protocol import UploadResult, message_call
@@ -63,8 +63,24 @@ class Message(NamedTuple):
         chat_type: ChatType,
         target_id: str,
         result: UploadResult,
+        renew: Optional[Callable[[], UploadResult]] = None,
     ) -> Dict[str, Any]:
-        """Send it with the file of *result*; return the platform's reply."""
+        """Send it with the file of *result*; return the platform's reply.
+
+        :param renew: uploads the file once more, if its ``file_info`` turns out to be too old
+        """
+        try:
+            return self._send(operation, transport, chat_type, target_id, result)
+        except ApiError as error:
+            if renew is None or FILE_INFO_EXPIRED not in (error.code, error.err_code):
+                raise
+            log.warning("%s; uploading it again", error.brief)
+        return self._send(operation, transport, chat_type, target_id, renew())
+
+    def _send(
+        self, operation: Operation, transport: Transport, chat_type: ChatType, target_id: str,
+        result: UploadResult,
+    ) -> Dict[str, Any]:
         operation.enter("message")
         subject = operation.file_name or "the file"
         call = message_call(
@@ -94,8 +110,3 @@ class Message(NamedTuple):
     def _may_be_repeated(self) -> bool:
         """Say whether the platform would tell a second call of the user's from another message."""
         return self.own_seq and bool(self.msg_id or self.event_id)
-
-
-def is_expired(error: UploadError) -> bool:
-    """Say whether a message was refused because its ``file_info`` is too old."""
-    return FILE_INFO_EXPIRED in (error.code, error.err_code)

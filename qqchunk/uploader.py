@@ -9,30 +9,20 @@ from typing import Any, Dict, Optional, Union
 
 import requests
 
+from . import settings
 from .cache import Cache, FileInfoCache
-from .errors import ApiError, format_size
+from .errors import format_size
 from .hashing import FileHashes, hash_source
 from .intake import checked_url_call, opened_upload
-from .running import RunningCalls
-from .messages import Message, is_expired
+from .messages import Message
 from .names import ChatType, FileType, Secret, check_chat_type
 from .operation import Cancel, Operation
 from .parts import Parts, StaleUpload
 from .progress import Callback
 from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
 from .ranges import Source
+from .running import RunningCalls
 from .sessions import Sessions
-from .settings import (
-    check_auth,
-    check_cache,
-    check_count,
-    check_credentials,
-    check_policy,
-    check_session,
-    check_timeout,
-    check_url,
-    masked,
-)
 from .transport import Transport, is_plain_refusal
 
 log = logging.getLogger(__name__)
@@ -82,27 +72,26 @@ class Uploader:
         cache: Optional[Cache] = None,
     ) -> None:
         # Masked first: if a check fails, error trackers print this frame's variables.
-        client_secret = masked(client_secret)
-        auth = check_auth(auth)
-        credentials = check_credentials(app_id, client_secret, auth)
+        client_secret = settings.masked(client_secret)
+        auth = settings.check_auth(auth)
+        credentials = settings.check_credentials(app_id, client_secret, auth)
         self._app_id = credentials[0]
-        self._max_concurrency = check_count("max_concurrency", max_concurrency, 1)
-        self._max_file_size = check_count("max_file_size", max_file_size, 1)
-        self._https_only = check_url("api_url", api_url).startswith("https")
-        self._cache: Optional[FileInfoCache] = None
-        cache = check_cache(cache, self._app_id)
-        if cache is not None:
-            self._cache = FileInfoCache(cache, f"{api_url.rstrip('/')} {self._app_id}")
+        self._max_concurrency = settings.check_count("max_concurrency", max_concurrency, 1)
+        self._max_file_size = settings.check_count("max_file_size", max_file_size, 1)
+        self._https_only = settings.check_url("api_url", api_url).startswith("https")
+        self._cache = FileInfoCache(
+            settings.check_cache(cache, self._app_id), f"{api_url.rstrip('/')} {self._app_id}")
         sessions = Sessions(
-            check_session("session", session), check_session("storage_session", storage_session))
+            settings.check_session("session", session),
+            settings.check_session("storage_session", storage_session))
         self._transport = Transport(
             sessions,
             api_url=api_url,
-            token_url=check_url("token_url", token_url),
+            token_url=settings.check_url("token_url", token_url),
             credentials=credentials,
             auth=auth,
-            timeout=check_timeout(timeout),
-            policy=check_policy(retries, backoff),
+            timeout=settings.check_timeout(timeout),
+            policy=settings.check_policy(retries, backoff),
         )
         self._calls = RunningCalls(self, sessions, self._transport)
 
@@ -243,16 +232,9 @@ class Uploader:
                 self._max_file_size,
             ) as (upload, source):
                 result = self._upload(operation, upload, source)
-                try:
-                    reply = message.send(operation, self._transport, chat, target_id, result)
-                except ApiError as error:
-                    if not is_expired(error):
-                        raise
-                    log.warning("%s; uploading it again", error.brief)
-                    reply = None
-                if reply is None:
-                    result = self._upload(operation, upload, source, use_cache=False)
-                    reply = message.send(operation, self._transport, chat, target_id, result)
+                reply = message.send(
+                    operation, self._transport, chat, target_id, result,
+                    renew=lambda: self._upload(operation, upload, source, use_cache=False))
                 operation.reporter.tell(final=True)
                 return reply
 
@@ -316,17 +298,16 @@ class Uploader:
         if self._transport.needs_token:  # fetched meanwhile
             token = operation.submit(self._transport.token, operation.lifeline)
         hashes = hash_source(source, operation.check)
-        key = self._cache.key(upload, hashes.md5, hashes.sha1) if self._cache else ""
-        if self._cache and not use_cache:
+        key = self._cache.key(upload, hashes.md5, hashes.sha1)
+        if not use_cache:
             self._cache.delete(key)
-        result = self._cache.get(key) if self._cache else None
+        result = self._cache.get(key)
         if result is None:
             if token is not None:
                 operation.enter("prepare")
                 operation.wait_for(token)
             result = operation.call(self._transfer, operation, upload, source, hashes)
-            if self._cache:
-                self._cache.set(key, result)
+            self._cache.set(key, result)
         log.info(
             "%s: %s %s in %.1f s", upload.file_name,
             "reused" if result.reused else "uploaded", size, time.monotonic() - began)
