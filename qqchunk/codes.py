@@ -180,6 +180,12 @@ def is_unclear(error: UploadError) -> bool:
     return again(error) is Again.BACKOFF or BACKEND_FAILED in (error.code, error.err_code)
 
 
+def is_plain_refusal(error: UploadError) -> bool:
+    """Say whether *error* is a 4xx about the call itself, not about the bot, a limit or a quota."""
+    refused = type(error) is ApiError and 400 <= (error.http_status or 0) < 500
+    return refused and again(error) is Again.NEVER
+
+
 def refusal(
     *,
     stage: str,

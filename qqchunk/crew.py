@@ -12,7 +12,7 @@ from .lifeline import Lifeline
 from .retry import Aborted
 
 _JOIN_TURN = 0.02
-_JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
+JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
 
 _T = TypeVar("_T")
 
@@ -40,7 +40,7 @@ class Crew:
         return future
 
     def next_done(self, timeout: Optional[float]) -> Optional[Future[Any]]:
-        """Return the next future that is done, None after *timeout* seconds or once stopped."""
+        """Return the next future that is done, None after *timeout* seconds or at a stop."""
         with suppress(queue.Empty):
             return self._done.get(timeout=timeout)
         return None
@@ -52,11 +52,11 @@ class Crew:
         if not stopped:
             self._done.put(None)
 
-    def stop(self) -> None:
-        """Stop the work, and return when it has ended."""
+    def stop(self, timeout: float = JOIN_TIMEOUT) -> None:
+        """Stop the work, and return when it has ended, or after *timeout* seconds."""
         # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
         self.cut()
-        give_up = time.monotonic() + _JOIN_TIMEOUT
+        give_up = time.monotonic() + timeout
         while self._active and time.monotonic() < give_up:
             self.next_done(_JOIN_TURN)
             self.cut()  # also what was about to connect the first time

@@ -1,4 +1,4 @@
-"""Requests as requests prepares them, for the sessions that nobody but this package has set up.
+"""Requests as requests prepares them, where nobody but this package has a say in them.
 
 What a user may have put into a session, an environment or a URL costs requests more to look for
 than everything else it does for a call. Ours are known, so most of it need not be looked for.
@@ -15,6 +15,7 @@ import requests
 from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
 
+# requests has no types for it
 _called_hooks: Callable[..., requests.Response] = dispatch_hook
 
 

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future
 from typing import Any, Callable, List, Optional, Protocol, TypeVar
 
-from .crew import Crew
+from .crew import JOIN_TIMEOUT, Crew
 from .errors import UploadCancelledError, UploadDeadlineError, UploadError
 from .progress import Reporter
 
@@ -62,8 +62,8 @@ class Operation:
         self._deadline = deadline
         self._end = math.inf if deadline is None else time.monotonic() + deadline
         self._closed = False
-        self._crews: List[Crew] = []
-        self._crew = self.hire(2)  # for the calls one after the other, and for the token
+        self._crew = Crew(2)  # for the calls one after the other, and for the token
+        self._hired: List[Crew] = []
         self.lifeline = self._crew.lifeline
 
     def __enter__(self) -> Operation:
@@ -86,8 +86,8 @@ class Operation:
         :raises Aborted: if the call has been stopped already
         """
         crew = Crew(*sizes)
-        self._crews.append(crew)
-        self._crews[0].lifeline.check()  # a stop between the two did not see the new ones
+        self._hired.append(crew)
+        self.lifeline.check()  # a stop between the two did not see the new ones
         return crew
 
     def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
@@ -101,7 +101,7 @@ class Operation:
             self._crew.next_done(TURN)
         return future.result()
 
-    def call(self, work: Callable[..., _T], *args: Any) -> _T:
+    def run(self, work: Callable[..., _T], *args: Any) -> _T:
         """Return the result of *work*, done by a thread, while this one keeps the clock."""
         return self.wait_for(self.submit(work, *args))
 
@@ -119,7 +119,7 @@ class Operation:
             raise UploadDeadlineError(self._say(
                 f"the deadline of {self._deadline:g} s passed; allow more time, send a smaller "
                 "file, or upload it before there is a message to answer"), retryable=True)
-        for crew in self._crews:
+        for crew in (self._crew, *self._hired):
             crew.lifeline.reap()
         self.reporter.tell()
 
@@ -141,8 +141,9 @@ class Operation:
         return f"{subject}: {what}"
 
     def _stop(self) -> None:
-        for crew in self._crews:
+        give_up = time.monotonic() + JOIN_TIMEOUT
+        for crew in (self._crew, *self._hired):
             crew.cut()
         self._crew.stop()  # first: nobody can hire after that
-        for crew in self._crews[1:]:
-            crew.stop()
+        for crew in self._hired:
+            crew.stop(give_up - time.monotonic())

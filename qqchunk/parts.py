@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Deque, Dict, List, Tuple, Union
 
-from .codes import PART_BUSY, Again, again, is_unclear
+from .codes import PART_BUSY, Again, again, is_plain_refusal, is_unclear
 from .errors import PartFinishTimeoutError, PartUploadError, SourceChangedError, UploadError
 from .operation import Operation
 from .protocol import Part, Upload, UploadPlan
 from .ranges import Source
 from .retry import MAX_RETRY_AFTER, Attempts
 from .storage import put_part
-from .transport import Outcome, Transport, is_plain_refusal
+from .transport import Outcome, Transport
 
 # All polling of a part shares one retry_timeout: it may use it up to here before the first remedy,
 # the second (sent again, prepared anew), and the end, so that each has time to take effect.
@@ -50,7 +50,7 @@ class StaleUpload(Exception):
 
 @dataclass
 class _Delivery:
-    """One part on its way; only the calling thread touches it.
+    """One part on its way; only the thread in :meth:`Parts.send` touches it.
 
     :ivar position: its place in the plan, from 0
     :ivar put_attempts: of the PUTs since the last remedy

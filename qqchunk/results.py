@@ -20,7 +20,7 @@ class UploadResult:
     :ivar ttl: for how many seconds ``file_info`` may be used; 0: for long; None: not said
     :ivar expires_at: the end of that time, aware UTC; None if *ttl* is 0 or None
     :ivar reused: True if nothing had to be sent, because the platform or a cache had the file
-    :ivar raw: the platform's reply
+    :ivar raw: the platform's reply without its wrapping; from a cache, what that kept of it
     """
 
     file_info: str

@@ -14,6 +14,7 @@ from .lean import LeanSession, lean_request
 from .names import Secret
 from .taps import close_pools, tap, tapping
 
+# requests has no types for it
 _with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
 
 _API_HEADERS = {

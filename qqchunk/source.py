@@ -79,7 +79,7 @@ def open_source(
 
 
 def find_name(file: Any) -> Optional[str]:
-    """Return the name that *file* itself goes by, without directories; None if it has none."""
+    """Return the name that *file* itself goes by; None if it has none."""
     if isinstance(file, (str, os.PathLike)):
         return os.path.basename(os.fsdecode(file))
     filename = getattr(file, "filename", None)  # Flask's uploads; their .name is the form field's

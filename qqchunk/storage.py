@@ -140,11 +140,15 @@ def _refusal(
             upload.file_name, upload.file_size, 0, text + "send a smaller file",
             stage="put", http_status=answer.status)
     transient = answer.status in (408, 429) or answer.status >= 500
-    advice = "try again later" if transient else "upload the file again"
+    if transient:
+        advice = "try again later"
+    elif answer.status == 403:  # the URL is dead; a new upload gets new ones
+        advice = "upload the file again"
+    else:
+        advice = "the same again would be refused again"
     return PartUploadError(
         text + advice, part_index=part.index, attempts=attempt, file_name=upload.file_name,
         file_size=upload.file_size, stage="put", http_status=answer.status,
-        # A 403 means that the URL is dead; a new upload gets new ones.
         retryable=transient or answer.status == 403,
         retry_after=read_retry_after(
             answer.headers.get("Retry-After"), datetime.now(timezone.utc)),

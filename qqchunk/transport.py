@@ -16,7 +16,7 @@ import urllib3
 from .auth import BearerAuth, NoAuth, TokenKeeper
 from .codes import Again, again, is_unclear
 from .diagnosis import Diagnosis, diagnose
-from .errors import ADVICE, ApiError, TransportError, UploadError
+from .errors import ADVICE, TransportError, UploadError
 from .lifeline import Lifeline
 from .names import Secret
 from .protocol import read_token, token_call
@@ -197,12 +197,6 @@ class Transport:
         if call is not None and call.slow and read is not None:
             read = max(read, SLOW_READ_TIMEOUT)
         return connect, read
-
-
-def is_plain_refusal(error: UploadError) -> bool:
-    """Say whether *error* is a 4xx about the call itself, not about the bot, a limit or a quota."""
-    refused = type(error) is ApiError and 400 <= (error.http_status or 0) < 500
-    return refused and again(error) is Again.NEVER
 
 
 def transport_error(

@@ -11,6 +11,7 @@ import requests
 
 from . import settings
 from .cache import Cache, FileInfoCache
+from .codes import is_plain_refusal
 from .errors import format_size
 from .hashing import FileHashes, hash_source
 from .intake import checked_url_call, opened_upload
@@ -23,7 +24,7 @@ from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
 from .ranges import Source
 from .running import RunningCalls
 from .sessions import Sessions
-from .transport import Transport, is_plain_refusal
+from .transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class Uploader:
         with self._calls.operation(cancel, deadline) as operation:
             operation.enter("url")
             operation.file_name = call.file_name
-            outcome = operation.call(self._transport.call, call, operation.lifeline)
+            outcome = operation.run(self._transport.call, call, operation.lifeline)
             return read_result(outcome.get(), _now(), stage="url")
 
     def send(
@@ -238,32 +239,56 @@ class Uploader:
                 operation.reporter.tell(final=True)
                 return reply
 
+    def _upload(
+        self, operation: Operation, upload: Upload, source: Source, *, use_cache: bool = True
+    ) -> UploadResult:
+        began = time.monotonic()
+        size = format_size(upload.file_size)
+        log.info("%s: uploading %s for a %s chat", upload.file_name, size, upload.chat_type.value)
+        operation.enter("hash")
+        token = None
+        if self._transport.needs_token:  # fetched meanwhile
+            token = operation.submit(self._transport.token, operation.lifeline)
+        hashes = hash_source(source, operation.check)
+        key = self._cache.key(upload, hashes.md5, hashes.sha1)
+        if not use_cache:
+            self._cache.delete(key)
+        result = self._cache.get(key)
+        if result is None:
+            if token is not None:
+                operation.enter("prepare")
+                operation.wait_for(token)
+            result = operation.run(self._transfer, operation, upload, source, hashes)
+            self._cache.set(key, result)
+        log.info(
+            "%s: %s %s in %.1f s", upload.file_name,
+            "reused" if result.reused else "uploaded", size, time.monotonic() - began)
+        return result
+
     # The three steps of the protocol
 
     def _transfer(
         self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes
     ) -> UploadResult:
         polled: Dict[int, float] = {}
-        last = False
-        while True:
+        for last in (False, True):
+            plan = self._prepare(operation, upload, hashes)
+            if plan.result is not None:
+                return plan.result
+            operation.enter("put")
+            parts = Parts(
+                operation, self._transport, upload, source, plan,
+                md5=hashes.md5, polled=polled, last=last)
             try:
-                plan = self._prepare(operation, upload, hashes)
-                if plan.result is not None:
-                    return plan.result
-                operation.enter("put")
-                parts = Parts(
-                    operation, self._transport, upload, source, plan,
-                    md5=hashes.md5, polled=polled, last=last)
                 parts.send()
                 source.check_unchanged(stage="put")
                 return self._complete(operation, upload, plan, parts.doubtful)
             except StaleUpload as stale:
                 error = stale.error
-            if last:
-                raise error
-            log.warning("%s; preparing the upload anew", error.brief)
-            parts.stop()
-            last = True
+            if not last:
+                log.warning("%s; preparing the upload anew", error.brief)
+                parts.stop()
+        raise error
 
     def _prepare(self, operation: Operation, upload: Upload, hashes: FileHashes) -> UploadPlan:
         operation.enter("prepare")
@@ -285,33 +310,7 @@ class Uploader:
         error = outcome.error
         if error is not None and (outcome.replayed or doubtful) and is_plain_refusal(error):
             raise StaleUpload(error)  # after an answer that was lost, only a fresh start is sure
-        return read_result(outcome.get(), _now())
-
-    def _upload(
-        self, operation: Operation, upload: Upload, source: Source, *, use_cache: bool = True
-    ) -> UploadResult:
-        began = time.monotonic()
-        size = format_size(upload.file_size)
-        log.info("%s: uploading %s for a %s chat", upload.file_name, size, upload.chat_type.value)
-        operation.enter("hash")
-        token = None
-        if self._transport.needs_token:  # fetched meanwhile
-            token = operation.submit(self._transport.token, operation.lifeline)
-        hashes = hash_source(source, operation.check)
-        key = self._cache.key(upload, hashes.md5, hashes.sha1)
-        if not use_cache:
-            self._cache.delete(key)
-        result = self._cache.get(key)
-        if result is None:
-            if token is not None:
-                operation.enter("prepare")
-                operation.wait_for(token)
-            result = operation.call(self._transfer, operation, upload, source, hashes)
-            self._cache.set(key, result)
-        log.info(
-            "%s: %s %s in %.1f s", upload.file_name,
-            "reused" if result.reused else "uploaded", size, time.monotonic() - began)
-        return result
+        return read_result(outcome.get(), _now(), reused=not plan.parts)
 
 
 def _now() -> datetime:

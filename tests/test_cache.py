@@ -286,6 +286,16 @@ def test_without_a_cache_every_upload_is_one(
     assert emulator.count("prepare") == 2
 
 
+@pytest.mark.parametrize("instant, completes", [(True, 1), ("complete", 2)])
+def test_file_the_platform_has_already_is_a_reused_one(
+    instant: Any, completes: int, uploader_for: MakeUploader
+) -> None:
+    with Emulator(instant=instant) as emulator:
+        uploader = uploader_for(emulator)
+        assert [upload(uploader).reused, upload(uploader).reused] == [False, True]
+        assert (emulator.count("put"), emulator.count("complete")) == (1, completes)
+
+
 def test_second_upload_of_the_same_is_none(emulator: Emulator, uploader: Uploader) -> None:
     first, second = upload(uploader), upload(uploader)
     assert (first.reused, second.reused) == (False, True)

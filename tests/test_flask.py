@@ -62,10 +62,11 @@ def delivered(emulator: Emulator, number: int = -1) -> Tuple[str, bytes]:
 
 def test_posted_file_appears_in_the_chat(client: FlaskClient, emulator: Emulator) -> None:
     content = os.urandom(1000)
-    answer = client.post(FILES, **form(content, text="look"))
+    answer = client.post(FILES, **form(content, text="look", msg_id="m1"))
     assert (answer.status_code, answer.json) == (200, {"message_id": answer.json["message_id"]})
     (message,) = emulator.messages
     assert (message["scene"], message["target"], message["content"]) == ("users", OPENID, "look")
+    assert message["msg_id"] == "m1"
     assert delivered(emulator) == ("holiday.mp4", content)
 
 

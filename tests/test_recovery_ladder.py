@@ -187,6 +187,19 @@ def test_part_is_not_sent_again_because_another_one_fails() -> None:
 # Certificates and answers that come too early
 
 
+@pytest.mark.parametrize("status, advice, retryable", [
+    (503, "try again later", True),
+    (403, "upload the file again", True),
+    (404, "the same again would be refused again", False),
+])
+def test_refusal_by_storage_says_what_helps(status: int, advice: str, retryable: bool) -> None:
+    fault = Fault("put", "status", status=status, times=None)
+    with serving("http", faults=[fault]) as emulator, pytest.raises(PartUploadError) as caught:
+        upload(emulator, content_of(ONE_PART), retries=0)
+    assert str(caught.value).endswith(f" - {advice}")
+    assert caught.value.retryable is retryable
+
+
 def test_certificate_of_an_unknown_authority_is_final() -> None:
     with serving("https") as emulator:
         with pytest.raises(TransportError) as caught:

@@ -41,7 +41,8 @@ def create_app(settings: Optional[Dict[str, Any]] = None) -> Flask:
         if not file or not file.read(1):  # the whole of it goes up all the same
             abort(400, "Choose a file that is not empty.")
         reply = uploader.send(
-            chat_type, openid, file, content=request.form.get("text"), deadline=DEADLINE)
+            chat_type, openid, file, content=request.form.get("text") or None,
+            msg_id=request.form.get("msg_id") or None, deadline=DEADLINE)
         return {"message_id": reply.get("id")}
 
     @app.post("/groups/files")
