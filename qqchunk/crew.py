@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any, Callable, Optional, Set, TypeVar
 
 from .lifeline import Lifeline
 from .retry import Aborted
+from .threads import wait_until_ended
 
 _JOIN_TURN = 0.02
 JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
@@ -26,16 +28,25 @@ class Crew:
 
     def __init__(self, *sizes: int) -> None:
         self.lifeline = Lifeline()
-        self._pools = [ThreadPoolExecutor(size, thread_name_prefix="qqchunk") for size in sizes]
+        self._pools = [
+            ThreadPoolExecutor(size, thread_name_prefix="qqchunk", initializer=self._note_thread)
+            for size in sizes]
         self._done: queue.SimpleQueue[Optional[Future[Any]]] = queue.SimpleQueue()
-        self._active: Set[object] = set()  # one for each work that a thread has begun
+        self._threads: Set[threading.Thread] = set()
+        self._pending: Set[object] = set()  # one for each work that has not ended
 
     def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
         """Let a thread of that pool, counted from 0, do *work*.
 
         :meth:`next_done` gives the future back once it is done.
         """
-        future = self._pools[pool].submit(self._run, work, *args)
+        mark = object()
+        self._pending.add(mark)
+        try:
+            future = self._pools[pool].submit(self._run, mark, work, *args)
+        except BaseException:
+            self._pending.discard(mark)
+            raise
         future.add_done_callback(self._done.put)
         return future
 
@@ -52,25 +63,30 @@ class Crew:
         if not stopped:
             self._done.put(None)
 
-    def stop(self, timeout: float = JOIN_TIMEOUT) -> None:
-        """Stop the work, and return when it has ended, or after *timeout* seconds."""
+    def stop(self, give_up: Optional[float] = None) -> None:
+        """Stop the work; return when it and its threads have ended, at the latest in 0.8 s.
+
+        :param give_up: another monotonic time for that
+        """
         # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
         self.cut()
-        give_up = time.monotonic() + timeout
-        while self._active and time.monotonic() < give_up:
+        give_up = give_up or time.monotonic() + JOIN_TIMEOUT
+        while self._pending and time.monotonic() < give_up:
             self.next_done(_JOIN_TURN)
             self.cut()  # also what was about to connect the first time
         # What begins from now on finds the stop signal first.
         for pool in self._pools:
-            pool.shutdown(wait=not self._active)
+            pool.shutdown(wait=False)
+        wait_until_ended(list(self._threads), give_up)
 
-    def _run(self, work: Callable[..., _T], *args: Any) -> _T:
-        mark = object()
-        self._active.add(mark)
+    def _note_thread(self) -> None:
+        self._threads.add(threading.current_thread())
+
+    def _run(self, mark: object, work: Callable[..., _T], *args: Any) -> _T:
         try:
             return work(*args)
         except Aborted:
             pass
         finally:
-            self._active.discard(mark)
+            self._pending.discard(mark)
         raise Aborted  # without the frames of the network, which would keep its connections alive

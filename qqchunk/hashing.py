@@ -11,12 +11,14 @@ import hashlib
 import os
 import sys
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+import time
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from .source import Source, find_name, open_source
+from .threads import wait_until_ended
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -83,26 +85,36 @@ def _walk_side_by_side(
 ) -> str:
     """Walk for md5 in this thread and for sha1 in another; return md5_10m."""
     stop = threading.Event()
+    failures: List[BaseException] = []
 
     def stop_if_asked() -> None:
         if stop.is_set():
             raise CancelledError
 
+    def walk_for_sha1() -> None:
+        try:
+            _walk(source, 0, source.size, stop_if_asked, sha1)
+        except BaseException as error:
+            failures.append(error)
+
     def check_both() -> None:
-        if other.done():
-            other.result()
+        if failures:
+            raise failures.pop()
         check()
 
-    with ThreadPoolExecutor(1, thread_name_prefix="qqchunk-sha1") as executor:
-        try:
-            other = executor.submit(_walk, source, 0, source.size, stop_if_asked, sha1)
-            md5_10m = _walk_whole(source, check_both, md5)
-            while not wait([other], CHECK_INTERVAL).done:
-                check()
-            other.result()
-        except BaseException:
-            stop.set()
-            raise
+    other = threading.Thread(target=walk_for_sha1, name="qqchunk-sha1")
+    try:
+        other.start()
+        md5_10m = _walk_whole(source, check_both, md5)
+        while other.is_alive():
+            wait_until_ended([other], time.monotonic() + CHECK_INTERVAL)
+            check_both()
+        check_both()
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        wait_until_ended([other])
     return md5_10m
 
 

@@ -40,7 +40,7 @@ class LeanSession(requests.Session):
         if self.trust_env:
             bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         return {
-            "proxies": dict(self.proxies),
+            "proxies": {k: v for k, v in (self.proxies or {}).items() if v is not None},
             "stream": stream,
             "verify": bundle or self.verify,
             "cert": self.cert,

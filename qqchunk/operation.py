@@ -7,6 +7,7 @@ theirs.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from concurrent.futures import Future
@@ -62,6 +63,7 @@ class Operation:
         self._deadline = deadline
         self._end = math.inf if deadline is None else time.monotonic() + deadline
         self._closed = False
+        self._give_up: Optional[float] = None
         self._crew = Crew(2)  # for the calls one after the other, and for the token
         self._hired: List[Crew] = []
         self.lifeline = self._crew.lifeline
@@ -99,6 +101,11 @@ class Operation:
         while not future.done():
             self.check()
             self._crew.next_done(TURN)
+        failure = future.exception()
+        if isinstance(failure, UploadError):
+            # Not itself: the frames it went through refer to it, and so would keep the caller's
+            # variables, the file among them, until the garbage collector comes by.
+            raise copy.copy(failure.with_traceback(None))
         return future.result()
 
     def run(self, work: Callable[..., _T], *args: Any) -> _T:
@@ -130,9 +137,10 @@ class Operation:
 
     def stop(self) -> None:
         """Stop what still works for the call; may be repeated."""
+        self._give_up = self._give_up or time.monotonic() + JOIN_TIMEOUT
         try:
             self._stop()
-        except BaseException:  # Ctrl-C once more; what is left of the 0.8 s is soon over
+        except BaseException:  # Ctrl-C once more
             self._stop()
             raise
 
@@ -141,9 +149,8 @@ class Operation:
         return f"{subject}: {what}"
 
     def _stop(self) -> None:
-        give_up = time.monotonic() + JOIN_TIMEOUT
         for crew in (self._crew, *self._hired):
             crew.cut()
-        self._crew.stop()  # first: nobody can hire after that
+        self._crew.stop(self._give_up)  # first: nobody can hire after that
         for crew in self._hired:
-            crew.stop(give_up - time.monotonic())
+            crew.stop(self._give_up)

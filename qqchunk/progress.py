@@ -17,7 +17,8 @@ class Progress:
         works), at last ``done``
     :ivar uploaded_bytes: handed to the network so far, from 0; never goes back
     :ivar total_bytes: the file's size
-    :ivar completed_parts: parts the platform has confirmed, from 0; never goes back
+    :ivar completed_parts: parts the platform has confirmed, from 0; goes back only with a fresh
+        plan of fewer parts
     :ivar total_parts: all parts; 0 until the platform has said how many
     """
 

@@ -26,19 +26,23 @@ class Abort:
     """One upload's stop signal."""
 
     def __init__(self) -> None:
+        self._stopped = False
         self._event = threading.Event()
 
     def set(self) -> None:
         """Stop everything that works for this upload."""
-        self._event.set()
+        if not self._stopped:
+            # Never twice: Ctrl-C in the first could have left its lock taken by this very thread.
+            self._stopped = True
+            self._event.set()
 
     def is_set(self) -> bool:
         """Say whether the upload has been stopped."""
-        return self._event.is_set()
+        return self._stopped
 
     def check(self) -> None:
         """Raise :class:`Aborted` if the upload has been stopped."""
-        if self._event.is_set():
+        if self._stopped:
             raise Aborted
 
     def wait(self, delay: float) -> None:

@@ -32,6 +32,8 @@ READ_SIZE = 256 << 10
 class PartBody:
     """An iterable of blocks with a length, which requests sends with a Content-Length.
 
+    A block is good until the next one is asked for.
+
     :param mark: called with the number of bytes handed over so far
     :param reply_limit: seconds the answer may take once all is handed over
     :ivar failure: why the bytes could not be had, if that ended it

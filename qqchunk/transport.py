@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import logging
 import zlib
@@ -60,7 +61,7 @@ class Outcome(NamedTuple):
     def get(self) -> Json:
         """Return the reply, or raise the error."""
         if self.error is not None:
-            raise self.error
+            raise copy.copy(self.error)  # itself would refer to this frame, and this frame to it
         return self.reply or {}
 
 

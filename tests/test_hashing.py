@@ -10,7 +10,6 @@ import pathlib
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, List, Set, Tuple
 
 import pytest
@@ -70,16 +69,16 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 @pytest.fixture
-def futures(monkeypatch: pytest.MonkeyPatch) -> List[Future[Any]]:
-    """What was handed to another thread."""
-    made: List[Future[Any]] = []
+def helpers(monkeypatch: pytest.MonkeyPatch) -> List[threading.Thread]:
+    """The threads that were made to help."""
+    made: List[threading.Thread] = []
 
-    class Watched(ThreadPoolExecutor):
-        def submit(self, *args: Any, **options: Any) -> Any:
-            made.append(super().submit(*args, **options))
-            return made[-1]
+    class Watched(threading.Thread):
+        def start(self) -> None:
+            made.append(self)
+            super().start()
 
-    monkeypatch.setattr(hashing, "ThreadPoolExecutor", Watched)
+    monkeypatch.setattr("qqchunk.hashing.threading.Thread", Watched)
     return made
 
 
@@ -148,16 +147,16 @@ def test_what_cannot_be_mapped_is_read(
     assert hash_file(path) == expected(path)
 
 
-def test_small_file_starts_no_thread(two_cores: None, futures: List[Future[Any]]) -> None:
+def test_small_file_starts_no_thread(two_cores: None, helpers: List[threading.Thread]) -> None:
     hash_file(b"x" * (256 * 1024 - 1))
-    assert not futures
+    assert not helpers
 
 
 def test_one_core_starts_no_thread(
-    path: pathlib.Path, one_core: None, futures: List[Future[Any]]
+    path: pathlib.Path, one_core: None, helpers: List[threading.Thread]
 ) -> None:
     hash_file(path)
-    assert not futures
+    assert not helpers
 
 
 def test_larger_file_is_walked_by_two_threads_at_once(
@@ -260,7 +259,7 @@ def test_helper_stops_at_its_next_window(two_cores: None) -> None:
 
 
 def test_error_in_the_helper_reaches_the_caller_at_the_next_window(
-    two_cores: None, futures: List[Future[Any]]
+    two_cores: None, helpers: List[threading.Thread]
 ) -> None:
     source = Pacing(20 * WINDOW_SIZE)
     begun = threading.Event()
@@ -273,7 +272,7 @@ def test_error_in_the_helper_reaches_the_caller_at_the_next_window(
     def check() -> None:
         calls.append(1)
         begun.set()
-        wait(futures, 10)
+        helpers[0].join(10)
 
     source.in_helper = fail
     with pytest.raises(OSError, match="disk on fire"):

@@ -23,6 +23,7 @@ LAYERS = [
     "protocol",
     "ranges",
     "source",
+    "threads",
     "hashing",
     "retry",
     "lifeline",

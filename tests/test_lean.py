@@ -32,7 +32,7 @@ SETTINGS: List[Dict[str, Any]] = [
     {"trust_env": trust_env, "verify": verify, "cert": cert, "proxies": proxies}
     for trust_env, verify, cert, proxies in itertools.product(
         [True, False], [True, False, "/ca/own.pem"], [None, "/own.pem"],
-        [{}, {"https": "http://other:8080"}])
+        [{}, None, {"https": "http://other:8080"}, {"https": None, "all": "http://other:8080"}])
 ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import ssl
 import threading
+import weakref
 from collections import Counter
 from typing import Any, Iterator, List
 
@@ -198,6 +200,28 @@ def test_refusal_by_storage_says_what_helps(status: int, advice: str, retryable:
         upload(emulator, content_of(ONE_PART), retries=0)
     assert str(caught.value).endswith(f" - {advice}")
     assert caught.value.retryable is retryable
+
+
+class Content(bytearray):
+    """Bytes to which there may be a weak reference."""
+
+
+@pytest.mark.parametrize("size", [ONE_PART, TWO_PARTS])
+@pytest.mark.parametrize("stage", ["token", "prepare", "put", "finish", "complete"])
+def test_failure_keeps_nothing_of_its_caller_alive(stage: str, size: int) -> None:
+    def serve() -> Any:
+        content = Content(content_of(size))
+        with serving("http", faults=[Fault(stage, "status", status=400, times=None)]) as emulator:
+            with pytest.raises(UploadError):
+                upload(emulator, content)
+        return weakref.ref(content)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert serve()() is None
+    finally:
+        gc.enable()
 
 
 def test_certificate_of_an_unknown_authority_is_final() -> None:

@@ -334,3 +334,11 @@ def test_abort_ends_a_wait_at_once() -> None:
 
 def test_stop_signal_is_no_upload_error() -> None:
     assert not issubclass(Aborted, UploadError)
+
+
+def test_second_stop_wants_no_lock_that_an_interrupt_of_the_first_left_taken() -> None:
+    abort = Abort()
+    abort.set()
+    with abort._event._cond:  # type: ignore[attr-defined]
+        abort.set()
+        assert abort.is_set()

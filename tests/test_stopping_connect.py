@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator
@@ -161,3 +162,31 @@ def test_upload_through_a_working_proxy_arrives(proxy: Server, scheme: str, pki:
         result = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
         assert emulator.received(result.file_info) == b"content"
         assert emulator.connections == len(proxy.peers) > 0
+
+
+@pytest.mark.parametrize("hanging", ["api.test", "storage.test"])
+def test_name_that_is_not_resolved_costs_a_second(
+    hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, found = socket.getaddrinfo, threading.Event()
+
+    def look_up(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == hanging:
+            found.wait(10)
+        return resolve("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with Emulator() as emulator:
+        if hanging == "storage.test":
+            host = emulator.api_url.replace("127.0.0.1", hanging)
+            emulator.fail("prepare", "wrong_shape", body={
+                "upload_id": "u", "block_size": 50,
+                "parts": [{"index": n, "presigned_url": f"{host}/p{n}"} for n in range(2)]})
+        url = emulator.api_url.replace("127.0.0.1", "api.test")
+        with Uploader(emulator.app_id, emulator.client_secret, api_url=url,
+                      token_url=url + "/app/getAppAccessToken") as uploader:
+            began = time.monotonic()
+            with pytest.raises(UploadDeadlineError):
+                uploader.upload("c2c", "U1", b"x" * 100, file_name="a.bin", deadline=0.3)
+            assert time.monotonic() - began < 0.3 + AT_MOST
+            found.set()
