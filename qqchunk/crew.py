@@ -28,11 +28,14 @@ class Crew:
 
     def __init__(self, *sizes: int) -> None:
         self.lifeline = Lifeline()
+        threads: Set[threading.Thread] = set()
+        self._threads = threads
         self._pools = [
-            ThreadPoolExecutor(size, thread_name_prefix="qqchunk", initializer=self._note_thread)
+            ThreadPoolExecutor(
+                size, thread_name_prefix="qqchunk",
+                initializer=lambda: threads.add(threading.current_thread()))
             for size in sizes]
         self._done: queue.SimpleQueue[Optional[Future[Any]]] = queue.SimpleQueue()
-        self._threads: Set[threading.Thread] = set()
         self._pending: Set[object] = set()  # one for each work that has not ended
 
     def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
@@ -78,9 +81,6 @@ class Crew:
         for pool in self._pools:
             pool.shutdown(wait=False)
         wait_until_ended(list(self._threads), give_up)
-
-    def _note_thread(self) -> None:
-        self._threads.add(threading.current_thread())
 
     def _run(self, mark: object, work: Callable[..., _T], *args: Any) -> _T:
         try:
