@@ -197,6 +197,7 @@ def test_fork_while_another_thread_uploads(certificate: Any, stage: str) -> None
 
 
 def upload_in_process(uploader: Uploader, number: int) -> None:
+    signal.alarm(int(SECONDS))  # a child that hangs shall not outlive the test
     upload(uploader, bytes([number]) * 100)
 
 
