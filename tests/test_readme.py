@@ -215,10 +215,13 @@ def test_emulator_serves_until_it_is_interrupted(command: str, shell: Dict[str, 
     assert command in COMMANDS
     with subprocess.Popen(["sh", "-c", f"exec {command}"], env=shell, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as server:
-        assert server.stdout is not None
-        lines = [server.stdout.readline() for _ in range(3)]
-        server.send_signal(signal.SIGINT)
-        assert server.wait(10) == cli.EXIT_INTERRUPTED
+        try:
+            assert server.stdout is not None
+            lines = [server.stdout.readline() for _ in range(3)]
+            server.send_signal(signal.SIGINT)
+            assert server.wait(10) == cli.EXIT_INTERRUPTED
+        finally:
+            server.kill()
     assert lines[0].startswith(b"export QQ_BOT_APP_ID=")
 
 
