@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
+from qqchunk.crew import Crew
 from qqchunk.emulator import Emulator, Fault
 from qqchunk.operation import Operation
 from qqchunk.ranges import FileSource
@@ -297,3 +300,30 @@ def test_call_that_was_stopped_gets_no_more_threads() -> None:
     operation.stop()
     with pytest.raises(Aborted):
         operation.hire(1)
+
+
+def test_no_thread_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In CPython 3.8, Ctrl-C in a join leaves a thread that nobody can ever join again.
+    def join(thread: threading.Thread, timeout: Optional[float] = None) -> None:
+        raise AssertionError(f"{thread.name} was joined")
+
+    with Emulator(block_size=100_000) as emulator, Uploader(
+        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
+        token_url=emulator.token_url,
+    ) as uploader, monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", join)
+        uploader.upload("c2c", "U1", bytes(300_000), file_name="a.bin")
+        assert own_threads() == []
+
+
+def test_crew_that_has_stopped_needs_no_garbage_collector() -> None:
+    crew = Crew(1, 1)
+    assert crew.submit(0, int, "7").result() == 7
+    crew.stop()
+    left = weakref.ref(crew)
+    gc.disable()
+    try:
+        del crew
+        assert left() is None
+    finally:
+        gc.enable()
