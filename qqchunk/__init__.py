@@ -1,28 +1,69 @@
 """Send files of any size to QQ chats from synchronous Python, through the chunked upload."""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, List
 
-from .errors import ApiError as ApiError
-from .errors import AuthenticationError as AuthenticationError
-from .errors import PartFinishTimeoutError as PartFinishTimeoutError
-from .errors import PartUploadError as PartUploadError
-from .errors import ProtocolError as ProtocolError
-from .errors import SourceChangedError as SourceChangedError
-from .errors import TransportError as TransportError
-from .errors import UploadCancelledError as UploadCancelledError
-from .errors import UploadDailyLimitExceededError as UploadDailyLimitExceededError
-from .errors import UploadDeadlineError as UploadDeadlineError
-from .errors import UploadError as UploadError
-from .errors import UploadFileTooLargeError as UploadFileTooLargeError
-from .errors import format_size as format_size
-from .hashing import FileHashes as FileHashes
-from .hashing import hash_file as hash_file
-from .names import ChatType as ChatType
-from .names import FileType as FileType
-from .progress import Progress as Progress
-from .protocol import UploadResult as UploadResult
-from .uploader import Uploader as Uploader
+if TYPE_CHECKING:
+    from .errors import ApiError as ApiError
+    from .errors import AuthenticationError as AuthenticationError
+    from .errors import PartFinishTimeoutError as PartFinishTimeoutError
+    from .errors import PartUploadError as PartUploadError
+    from .errors import ProtocolError as ProtocolError
+    from .errors import SourceChangedError as SourceChangedError
+    from .errors import TransportError as TransportError
+    from .errors import UploadCancelledError as UploadCancelledError
+    from .errors import UploadDailyLimitExceededError as UploadDailyLimitExceededError
+    from .errors import UploadDeadlineError as UploadDeadlineError
+    from .errors import UploadError as UploadError
+    from .errors import UploadFileTooLargeError as UploadFileTooLargeError
+    from .errors import format_size as format_size
+    from .protocol.results import UploadResult as UploadResult
+    from .protocol.values import ChatType as ChatType
+    from .protocol.values import FileType as FileType
+    from .source.hashing import FileHashes as FileHashes
+    from .source.hashing import hash_file as hash_file
+    from .transfer.progress import Progress as Progress
+    from .uploader import Uploader as Uploader
 
 __version__ = "0.1.0"
+
+# Each public name is imported when it is first asked for (PEP 562): pytest imports this package in
+# every test run of whoever has installed it, and need not pay for requests and ssl.
+_HOMES = {
+    "ApiError": "errors",
+    "AuthenticationError": "errors",
+    "PartFinishTimeoutError": "errors",
+    "PartUploadError": "errors",
+    "ProtocolError": "errors",
+    "SourceChangedError": "errors",
+    "TransportError": "errors",
+    "UploadCancelledError": "errors",
+    "UploadDailyLimitExceededError": "errors",
+    "UploadDeadlineError": "errors",
+    "UploadError": "errors",
+    "UploadFileTooLargeError": "errors",
+    "format_size": "errors",
+    "UploadResult": "protocol.results",
+    "ChatType": "protocol.values",
+    "FileType": "protocol.values",
+    "FileHashes": "source.hashing",
+    "hash_file": "source.hashing",
+    "Progress": "transfer.progress",
+    "Uploader": "uploader",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_HOMES})
+
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

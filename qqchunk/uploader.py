@@ -9,22 +9,23 @@ from typing import Any, Dict, Optional, Union
 
 import requests
 
-from . import settings
-from .cache import Cache, FileInfoCache
-from .codes import is_plain_refusal
 from .errors import format_size
-from .hashing import FileHashes, hash_source
-from .intake import checked_url_call, opened_upload
-from .messages import Message
-from .names import ChatType, FileType, Secret, check_chat_type
-from .operation import Cancel, Operation
-from .parts import Parts, StaleUpload
-from .progress import Callback
-from .protocol import Upload, UploadPlan, UploadResult, read_plan, read_result
-from .ranges import Source
-from .running import RunningCalls
-from .sessions import Sessions
-from .transport import Transport
+from .net.sessions import Sessions
+from .net.transport import Transport
+from .protocol.calls import Upload
+from .protocol.codes import is_plain_refusal
+from .protocol.plan import UploadPlan, read_plan
+from .protocol.results import UploadResult, read_result
+from .protocol.values import ChatType, FileType, Secret, check_chat_type
+from .source.hashing import FileHashes, hash_source
+from .source.ranges import Source
+from .transfer import arguments as settings
+from .transfer.arguments import checked_url_call, opened_upload
+from .transfer.cache import Cache, FileInfoCache
+from .transfer.messages import Message
+from .transfer.operation import Cancel, Operation, RunningCalls
+from .transfer.parts import Parts, StaleUpload
+from .transfer.progress import Callback
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def bot_environment(emulator: Emulator, **more: str) -> Dict[str, str]:
-    """Return an environment that points the bots of tests/apps at *emulator*."""
+    """Return an environment that points the bots of tests/integration/apps at *emulator*."""
     return dict(
         os.environ,
         PYTHONPATH=str(ROOT),

@@ -9,7 +9,7 @@ import time
 from typing import List, Tuple
 from urllib.parse import urlsplit
 
-from .support import Peer, Server, reset
+from tests.support import Peer, Server, reset
 
 TLS_RECORDS = range(20, 24)  # change_cipher_spec, alert, handshake, application_data
 

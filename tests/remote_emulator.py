@@ -12,7 +12,7 @@ from typing import Any, List, Optional
 
 from qqchunk.emulator import Emulator
 
-from .support import server_context
+from tests.support import server_context
 
 
 class RemoteEmulator:

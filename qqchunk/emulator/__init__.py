@@ -1,10 +1,25 @@
 """A local QQ Bot API and object storage for tests and trials, standard library only."""
 
-from __future__ import annotations
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, List
 
-from .core import Emulator
-from .faults import Fault
-from .files import StoredFile
-from .journal import Request
+if TYPE_CHECKING:
+    from .core import Emulator as Emulator
+    from .faults import Fault as Fault
+    from .files import StoredFile as StoredFile
+    from .journal import Request as Request
 
+# Imported when they are first asked for: pytest imports this package to know of its fixture.
+_HOMES = {"Emulator": "core", "Fault": "faults", "Request": "journal", "StoredFile": "files"}
 __all__ = ["Emulator", "Fault", "Request", "StoredFile"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_HOMES})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
-from . import Emulator
+if TYPE_CHECKING:
+    from . import Emulator
 
 
 @pytest.fixture
 def qq_emulator() -> Iterator[Emulator]:
     """A started :class:`~qqchunk.emulator.Emulator`, new for each test and stopped after it."""
+    from . import Emulator
+
     with Emulator() as emulator:
         yield emulator

@@ -19,7 +19,7 @@ import tempfile
 import time
 from typing import Any, Callable, Dict, List
 
-from qqchunk.hashing import hash_file
+from qqchunk.source.hashing import hash_file
 
 BLOCK_SIZE = 256 << 10
 

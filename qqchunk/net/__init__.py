@@ -1,0 +1,1 @@
+"""One exchange at a time over requests, each of which can be stopped."""

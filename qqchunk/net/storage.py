@@ -1,0 +1,157 @@
+"""One part put to storage once: its bytes are read as they are sent, and hashed on the way."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Callable, Iterator, Optional, Union
+
+from ..errors import (
+    ADVICE,
+    PartUploadError,
+    SourceChangedError,
+    UploadError,
+    UploadFileTooLargeError,
+)
+from ..protocol.calls import Upload
+from ..protocol.plan import Part
+from ..protocol.replies import read_retry_after, storage_message
+from ..source.hashing import new_md5
+from ..source.ranges import Source
+from .diagnosis import Diagnosis
+from .stopping import Aborted, Lifeline
+from .transport import Answer, Transport, transport_error
+
+# bytes; half of this costs noticeably more CPU, and since a write has to be through within the
+# connect timeout, more would fail on slow links
+BLOCK_SIZE = 64 << 10
+
+# bytes read and hashed at a time; each such step gives the interpreter away and has to get it back
+READ_SIZE = 256 << 10
+
+
+class PartBody:
+    """An iterable of blocks with a length, which requests sends with a Content-Length.
+
+    A block is good until the next one is asked for.
+
+    :param mark: called with the number of bytes handed over so far
+    :param reply_limit: seconds the answer may take once all is handed over
+    :ivar failure: why the bytes could not be had, if that ended it
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        part: Part,
+        mark: Callable[[int], None],
+        lifeline: Lifeline,
+        reply_limit: Optional[float],
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._mark = mark
+        self._lifeline = lifeline
+        self._reply_limit = reply_limit
+        self._md5 = new_md5()
+        self.sent = 0
+        self.failure: Optional[Exception] = None
+
+    def __len__(self) -> int:
+        return self._part.size
+
+    def __iter__(self) -> Iterator[memoryview]:
+        self.sent, self._md5 = 0, new_md5()  # an adapter with max_retries iterates once more
+        buffer = memoryview(bytearray(min(READ_SIZE, self._part.size)))
+        while self.sent < self._part.size:
+            self._lifeline.check()
+            blocks = self._read(buffer)
+            for start in range(0, len(blocks), BLOCK_SIZE):
+                self._lifeline.check()
+                block = blocks[start:start + BLOCK_SIZE]
+                yield block
+                self.sent += len(block)  # only now is it out of our hands
+                self._mark(self.sent)
+            self._md5.update(blocks)  # while the network carries them
+        self._lifeline.limit(self._reply_limit)
+
+    @property
+    def complete(self) -> bool:
+        """Say whether every byte has been handed over."""
+        return self.sent == self._part.size
+
+    @property
+    def md5(self) -> str:
+        """The md5 of the bytes handed over, lower-case hex."""
+        return self._md5.hexdigest()
+
+    def _read(self, buffer: memoryview) -> memoryview:
+        wanted = buffer[:self._part.size - self.sent]
+        try:
+            got = self._source.read_into(self._part.offset + self.sent, wanted)
+        except (OSError, ValueError) as error:
+            self.failure = error
+        else:
+            if got == len(wanted):
+                return wanted
+            self.failure = SourceChangedError(
+                f"{self._source.name}, put: the file became shorter while it was being uploaded; "
+                "upload it again once nothing writes to it", stage="put")
+        raise Aborted  # an OSError would be taken for the network's
+
+
+def put_part(
+    transport: Transport,
+    upload: Upload,
+    source: Source,
+    part: Part,
+    attempt: int,
+    name: str,
+    mark: Callable[[int], None],
+    lifeline: Lifeline,
+) -> Union[str, Exception]:
+    """PUT a part once; return the md5 of what was sent, or what went wrong. Raises Aborted.
+
+    :param attempt: counts from 1, for the exception
+    :param name: what the exception calls the part: ``part 2 of 7``
+    """
+    body = PartBody(source, part, mark, lifeline, transport.reply_limit())
+    try:
+        answer = transport.put(part.url, body, lifeline)
+    except Aborted:
+        if body.failure is None:
+            raise
+        return body.failure
+    if isinstance(answer, Diagnosis):
+        return transport_error("put", part.url, answer, upload, f"{name}: ")
+    if not 200 <= answer.status < 300:
+        return _refusal(upload, part, attempt, name, answer)
+    if not body.complete:
+        early = Diagnosis("storage answered before it had the whole part")
+        return transport_error("put", part.url, early, upload, f"{name}: ")
+    return body.md5
+
+
+def _refusal(
+    upload: Upload, part: Part, attempt: int, name: str, answer: Answer
+) -> UploadError:
+    said = storage_message(answer.body)
+    text = (f"{upload.file_name}, put: {name}: storage answered HTTP {answer.status}"
+            f"{f' ({said})' if said else ''} to attempt {attempt}{ADVICE}")
+    if answer.status == 413:
+        return UploadFileTooLargeError(
+            upload.file_name, upload.file_size, 0, text + "send a smaller file",
+            stage="put", http_status=answer.status)
+    transient = answer.status in (408, 429) or answer.status >= 500
+    if transient:
+        advice = "try again later"
+    elif answer.status == 403:  # the URL is dead; a new upload gets new ones
+        advice = "upload the file again"
+    else:
+        advice = "the same again would be refused again"
+    return PartUploadError(
+        text + advice, part_index=part.index, attempts=attempt, file_name=upload.file_name,
+        file_size=upload.file_size, stage="put", http_status=answer.status,
+        retryable=transient or answer.status == 403,
+        retry_after=read_retry_after(
+            answer.headers.get("Retry-After"), datetime.now(timezone.utc)),
+    )

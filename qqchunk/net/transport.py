@@ -1,0 +1,242 @@
+"""HTTP: JSON calls to the API and PUTs to storage, one exchange at a time, each one abortable."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import logging
+import zlib
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple, Union
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from ..errors import ADVICE, TransportError, UploadError
+from ..protocol.calls import read_token, token_call
+from ..protocol.codes import Again, again, is_unclear
+from ..protocol.replies import read_reply
+from ..protocol.retry import Attempts, Policy
+from ..protocol.values import Call, Json, Secret
+from .auth import BearerAuth, NoAuth, TokenKeeper
+from .diagnosis import Diagnosis, diagnose
+from .sessions import Sessions, Timeout
+from .stopping import Aborted, Lifeline
+
+MAX_SUCCESS_BODY = 4 << 20  # bytes
+MAX_ERROR_BODY = 64 << 10
+SLOW_READ_TIMEOUT = 120.0  # seconds: the platform merges or downloads before it answers
+_READ_SIZE = 16 << 10
+
+_NETWORK_ERRORS = (
+    requests.exceptions.RequestException, urllib3.exceptions.HTTPError,
+    http.client.HTTPException, OSError, UnicodeError,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """A reply as it came: status, headers (case-insensitive) and the body up to its limit."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Outcome(NamedTuple):
+    """How a call ended.
+
+    :ivar reply: the JSON object of a success
+    :ivar error: otherwise, what went wrong; not raised yet, so that nothing hangs in its context
+    :ivar replayed: True if an earlier attempt of the call got no clear answer
+    """
+
+    reply: Optional[Json] = None
+    error: Optional[UploadError] = None
+    replayed: bool = False
+
+    def get(self) -> Json:
+        """Return the reply, or raise the error."""
+        if self.error is not None:
+            raise copy.copy(self.error)  # itself would refer to this frame, and this frame to it
+        return self.reply or {}
+
+
+class Transport:
+    """The way to the platform.
+
+    :param sessions: what requests go through
+    :param credentials: app id and client secret, unused with *auth*
+    :param auth: what requests takes as auth, instead of a token of ours; or None
+    :param timeout: (connect, read) seconds without progress, each may be None
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        api_url: str,
+        token_url: str,
+        credentials: Tuple[str, Secret],
+        auth: Any,
+        timeout: Timeout,
+        policy: Policy,
+    ) -> None:
+        self._sessions = sessions
+        self._api_url = api_url.rstrip("/")
+        self._token_url = token_url
+        self._credentials = credentials
+        self._auth = auth
+        self._timeout = timeout
+        self.policy = policy
+        self._keeper = TokenKeeper()
+
+    def call(self, call: Call, lifeline: Lifeline) -> Outcome:
+        """Make *call*, with the retries it allows. Blocks; raises Aborted."""
+        return self._repeat(call, lambda: self.attempt(call, lifeline), lifeline)
+
+    def attempt(self, call: Call, lifeline: Lifeline) -> Outcome:
+        """Make *call* once, and at once again if its token was refused. Raises Aborted."""
+        url = self._api_url + call.path
+        if self._auth is not None:
+            return self._post(call, url, self._auth, lifeline)
+        for _ in range(2):  # the second time with a new token
+            try:
+                token = self.token(lifeline)
+            except UploadError as error:
+                return Outcome(error=error.with_traceback(None))
+            outcome = self._post(call, url, BearerAuth(token), lifeline)
+            if outcome.error is None or again(outcome.error) is not Again.TOKEN:
+                break
+            self._keeper.drop(token)
+        return outcome
+
+    def token(self, lifeline: Lifeline) -> Secret:
+        """Return a good access token. Raises Aborted."""
+        return self._keeper.get(lambda: self._fetch_token(lifeline), lifeline)
+
+    def put(self, url: Secret, body: Any, lifeline: Lifeline) -> Union[Answer, Diagnosis]:
+        """PUT *body* (blocks with a length) to storage once. Raises Aborted."""
+        return self._exchange(lambda: self._sessions.put(url, body, self._timeout), lifeline)
+
+    @property
+    def needs_token(self) -> bool:
+        """Say whether an access token has to be fetched: not so with ``auth``."""
+        return self._auth is None and not self._keeper.good
+
+    def after_fork(self) -> None:
+        """Make this transport usable in a child process."""
+        self._keeper.after_fork()
+        self._sessions.after_fork()
+
+    def reply_limit(self, call: Optional[Call] = None) -> Optional[float]:
+        """Return the seconds after which an answer that still drips in is given up."""
+        connect, read = self._timeouts(call)
+        # one read timeout for the answer to begin, as in requests, and one for it to end
+        return None if connect is None or read is None else connect + 2 * read
+
+    def _repeat(
+        self, call: Call, attempt: Callable[[], Outcome], lifeline: Lifeline
+    ) -> Outcome:
+        attempts = Attempts(self.policy)
+        replayed = False
+        while True:
+            outcome = attempt()
+            error = outcome.error
+            if error is None:
+                return Outcome(outcome.reply, replayed=replayed)
+            delay, attempts = attempts.after(error, call.repeatable)
+            if delay is None or error.stage != call.stage:  # a token has its own attempts
+                return Outcome(error=error, replayed=replayed)
+            replayed = replayed or is_unclear(error)
+            log.warning("%s; again in %.1f s", error.brief, delay)
+            lifeline.wait(delay)
+
+    def _fetch_token(self, lifeline: Lifeline) -> Tuple[Secret, float]:
+        call = token_call(*self._credentials)
+        outcome = self._repeat(
+            call, lambda: self._post(call, self._token_url, NoAuth(), lifeline), lifeline)
+        return read_token(outcome.get())
+
+    def _post(self, call: Call, url: str, auth: Any, lifeline: Lifeline) -> Outcome:
+        timeout = self._timeouts(call)
+        answer = self._exchange(
+            lambda: self._sessions.post(url, call.body, auth, timeout), lifeline,
+            self.reply_limit(call))
+        if isinstance(answer, Diagnosis):
+            return Outcome(error=transport_error(call.stage, url, answer, call))
+        try:
+            now = datetime.now(timezone.utc)
+            return Outcome(read_reply(call, answer.status, answer.headers, answer.body, now))
+        except UploadError as error:
+            return Outcome(error=error.with_traceback(None))
+
+    def _exchange(
+        self,
+        send: Callable[[], requests.Response],
+        lifeline: Lifeline,
+        limit: Optional[float] = None,
+    ) -> Union[Answer, Diagnosis]:
+        with lifeline.watch(limit):
+            try:
+                with _answered(send) as response:
+                    return Answer(response.status_code, response.headers, _read(response))
+            except Aborted:
+                raise
+            except _NETWORK_ERRORS as error:
+                lifeline.check()
+                return diagnose(error)
+            except Exception as error:  # out of the caller's adapter, hook or auth
+                failure = error
+            raise failure.with_traceback(None)  # whose frames hold tokens and URLs
+
+    def _timeouts(self, call: Optional[Call]) -> Timeout:
+        connect, read = self._timeout
+        if call is not None and call.slow and read is not None:
+            read = max(read, SLOW_READ_TIMEOUT)
+        return connect, read
+
+
+def transport_error(
+    stage: str, url: str, diagnosis: Diagnosis, about: Any, detail: str = ""
+) -> TransportError:
+    """Make the exception for an exchange that broke; *about* has ``file_name``, ``file_size``."""
+    subject = f"{about.file_name}, {stage}" if about.file_name else stage
+    advice = "" if diagnosis.final else ADVICE + "check the network and the proxy settings"
+    return TransportError(
+        f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}{advice}",
+        stage=stage, file_name=about.file_name, file_size=about.file_size,
+        retryable=not diagnosis.final)
+
+
+def _answered(send: Callable[[], requests.Response]) -> requests.Response:
+    try:
+        return send()
+    except requests.exceptions.HTTPError as error:
+        if error.response is None:
+            raise
+        return error.response  # a hook of the caller's session called raise_for_status()
+
+
+def _read(response: requests.Response) -> bytes:
+    limit = MAX_SUCCESS_BODY if response.status_code < 300 else MAX_ERROR_BODY
+    body = bytearray()
+    for block in response.raw.stream(_READ_SIZE, decode_content=False):
+        body += block
+        if len(body) > limit:
+            break  # the connection is closed with the rest unread
+    else:
+        if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 leaves it at that
+            raise http.client.IncompleteRead(bytes(body))
+    return _unpacked(bytes(body[:limit]), response.headers.get("Content-Encoding"), limit)
+
+
+def _unpacked(body: bytes, coding: Optional[str], limit: int) -> bytes:
+    """Undo a compression that nobody asked for; urllib3 would do so without a limit."""
+    if (coding or "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        with suppress(zlib.error):
+            return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(body, limit)
+    return body

@@ -1,0 +1,1 @@
+"""What is said to the platform, what it answers, and what to do next; pure."""

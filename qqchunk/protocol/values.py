@@ -1,0 +1,140 @@
+"""What files, chats and secrets are called: the small values that every call carries."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, IntEnum
+from posixpath import splitext
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
+from urllib.parse import quote
+
+Json = Dict[str, Any]
+
+MAX_NAME_LENGTH = 180  # characters; nothing says what the platform takes, this is well used
+_MAX_EXTENSION_LENGTH = 20  # longer than any real one: "a.very long sentence" has none
+
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+
+
+class ChatType(str, Enum):
+    """The two kinds of chat a bot sends files to."""
+
+    C2C = "c2c"  #: one user
+    GROUP = "group"  #: a group
+
+
+class FileType(IntEnum):
+    """The platform's ``file_type``."""
+
+    IMAGE = 1  #: png, jpg
+    VIDEO = 2  #: mp4
+    VOICE = 3  #: silk
+    FILE = 4  #: anything
+
+
+_TYPE_BY_EXTENSION = {
+    ".png": FileType.IMAGE,
+    ".jpg": FileType.IMAGE,
+    ".jpeg": FileType.IMAGE,
+    ".mp4": FileType.VIDEO,
+    ".silk": FileType.VOICE,
+}
+
+_SCENES = {ChatType.C2C: "users", ChatType.GROUP: "groups"}
+
+
+class Secret(str):
+    """Text that is itself in every way but one: ``repr`` does not show it.
+
+    Tokens, presigned URLs and ``file_info`` travel in this type, because error trackers print the
+    ``repr`` of every local variable of a traceback.
+    """
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+def clean_file_name(name: str) -> str:
+    r"""Return *name* as the platform takes it.
+
+    Separators, ``: * ? " < > |``, control characters and lone surrogates become ``_``, runs of
+    spaces one space, an empty name ``file``; at most 180 characters, the extension kept.
+    """
+    name = re.sub(" +", " ", _FORBIDDEN.sub("_", name)).strip(" ")
+    if not name.strip("."):
+        return "file"
+    stem, extension = splitext(name)
+    if len(extension) > _MAX_EXTENSION_LENGTH:
+        stem, extension = name, ""
+    return stem[: MAX_NAME_LENGTH - len(extension)] + extension
+
+
+def guess_file_type(name: str) -> FileType:
+    """Return the file type that fits the extension of *name*; ``FILE`` for all it does not know."""
+    return _TYPE_BY_EXTENSION.get(splitext(name)[1].lower(), FileType.FILE)
+
+
+def check_chat_type(value: Union[str, ChatType]) -> ChatType:
+    """Return *value* as a :class:`ChatType`.
+
+    :raises ValueError: if it is neither ``"c2c"`` nor ``"group"``
+    """
+    try:
+        return ChatType(value)
+    except ValueError:
+        pass
+    raise ValueError(f"chat_type must be 'c2c' or 'group', not {value!r}")
+
+
+def check_file_type(value: Union[int, FileType]) -> FileType:
+    """Return *value* as a :class:`FileType`.
+
+    :raises TypeError: if it is not an int
+    :raises ValueError: if it is not 1, 2, 3 or 4
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"file_type must be a FileType or 1-4, not {value!r}")
+    try:
+        return FileType(value)
+    except ValueError:
+        pass
+    raise ValueError(f"file_type must be a FileType or 1-4, not {value!r}")
+
+
+def chat_path(chat_type: ChatType, target_id: str) -> str:
+    """Return the API path of a chat, ``/v2/users/{id}`` or ``/v2/groups/{id}``.
+
+    :raises TypeError: if *target_id* is not text
+    :raises ValueError: if it is empty, or could reach another path
+    """
+    if not isinstance(target_id, str):
+        raise TypeError(f"target_id must be the openid as text, not {type(target_id).__name__}")
+    try:
+        quoted = quote(target_id, safe="")
+    except UnicodeEncodeError:
+        quoted = ""
+    # Dots are never escaped, and HTTP libraries resolve "." and ".." as path segments.
+    if not quoted.strip(".") or not target_id.strip():
+        raise ValueError(f"target_id must be the openid of a user or group, not {target_id!r}")
+    return f"/v2/{_SCENES[chat_type]}/{quoted}"
+
+
+class Call(NamedTuple):
+    """One call to the API, ready to be sent.
+
+    :ivar stage: the step it belongs to, as in ``UploadError.stage``
+    :ivar path: below ``api_url``, percent-encoded
+    :ivar body: the JSON object to send
+    :ivar file_name: the file it is about, for messages
+    :ivar file_size: its size in bytes
+    :ivar repeatable: False if a call without an answer must not be made again
+    :ivar slow: the platform works before it answers, so the read timeout is 120 s at least
+    """
+
+    stage: str
+    path: str
+    body: Mapping[str, Any]
+    file_name: Optional[str] = None
+    file_size: Optional[int] = None
+    repeatable: bool = True
+    slow: bool = False

@@ -1,0 +1,1 @@
+"""A path, bytes or a stream as one readable source, and its digests."""

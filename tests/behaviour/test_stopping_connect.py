@@ -1,0 +1,192 @@
+"""Stopping while connecting: unanswered connects, silent handshakes, proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator
+
+import pytest
+
+from qqchunk import Uploader, UploadCancelledError, UploadDeadlineError
+from qqchunk.emulator import Emulator, Fault
+
+from tests.relays import HttpProxy, SocksProxy
+from tests.support import (
+    Pki, Server, connected_to, connecting_to, full_backlog, nothing_left, own_threads, wait_until,
+)
+
+AT_MOST = 1.0  # seconds from the stop until upload() is out
+BOTH = ("http", "https")
+WAYS = ("cancel", "close", "deadline", "callback")
+
+
+class Boom(Exception):
+    """What the progress callback raises."""
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: Any) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(autouse=True)
+def all_returned(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
+    with nothing_left():
+        yield
+
+
+def stop(
+    way: str, url: str, reached: Callable[[], Any], secret: str = "secret", size: int = 100
+) -> None:
+    """Upload to *url*, stop that *way* once it hangs, and check that it is out in time."""
+    uploader = Uploader(
+        "102000001", secret, api_url=url, token_url=url + "/app/getAppAccessToken")
+    cancel = threading.Event()
+    ended: Dict[str, Any] = {}
+
+    def progress(_: object) -> None:
+        wait_until(reached)  # the callback has this thread: it may take as long as it likes
+        ended["stopped"] = time.monotonic()
+        raise Boom
+
+    def upload() -> None:
+        try:
+            uploader.upload(
+                "c2c", "U1", b"x" * size, file_name="a.bin", cancel=cancel,
+                deadline=0.3 if way == "deadline" else None,
+                progress=progress if way == "callback" else None)
+        except Exception as error:
+            ended.update(at=time.monotonic(), error=error, threads=own_threads())
+
+    began = time.monotonic()
+    thread = threading.Thread(target=upload)
+    thread.start()
+    if way in ("cancel", "close"):
+        wait_until(reached)
+    stopped = began + 0.3 if way == "deadline" else time.monotonic()
+    if way == "cancel":
+        cancel.set()
+    elif way == "close":
+        uploader.close()
+    thread.join(5)
+    uploader.close()
+    assert ended["at"] - ended.get("stopped", stopped) < AT_MOST
+    assert ended["threads"] == []
+    kinds = {"deadline": UploadDeadlineError, "callback": Boom}
+    assert isinstance(ended["error"], kinds.get(way, UploadCancelledError))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("scheme", BOTH)
+def test_unanswered_connect_is_given_up_at_once(scheme: str, way: str) -> None:
+    with full_backlog() as port:
+        stop(way, f"{scheme}://127.0.0.1:{port}", lambda: connecting_to(port))
+        assert not connecting_to(port)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_silent_handshake_is_given_up_at_once(way: str) -> None:
+    with Server() as server:
+        stop(way, server.url("https"), lambda: server.peers and server.peers[0].heard)
+        assert not connected_to(server.port)
+        assert server.peers[0].heard[0] == 22  # a handshake record, and nothing after it
+        wait_until(lambda: server.peers[0].end)
+
+
+@pytest.mark.parametrize("way", ["cancel", "callback"])
+@pytest.mark.parametrize("scheme", BOTH)
+@pytest.mark.parametrize("proxy", ["http", "socks5", "socks5h"])
+def test_silent_proxy_is_given_up_at_once(
+    proxy: str, scheme: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server() as server:
+        monkeypatch.setenv("ALL_PROXY", f"{proxy}://127.0.0.1:{server.port}")
+        stop(way, f"{scheme}://localhost:1", lambda: server.peers and server.peers[0].heard)
+        assert not connected_to(server.port)
+
+
+@pytest.mark.parametrize("proxy", ["http", "socks5"])
+def test_unanswered_connect_to_a_proxy_is_given_up_at_once(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with full_backlog() as port:
+        monkeypatch.setenv("ALL_PROXY", f"{proxy}://127.0.0.1:{port}")
+        stop("cancel", "https://localhost:1", lambda: connecting_to(port))
+        assert not connecting_to(port)
+
+
+@contextlib.contextmanager
+def emulating(scheme: str, pki: Pki, *faults: Fault) -> Iterator[Emulator]:
+    context = pki.context if scheme == "https" else None
+    with Emulator(ssl_context=context, faults=faults) as emulator:
+        yield emulator
+
+
+HELD = {
+    "no answer to prepare": (Fault("prepare", "silence", times=None), "prepare"),
+    "storage stops reading": (Fault("put", "stop_reading", times=None), "put"),
+}
+
+
+@pytest.fixture(params=["http", "socks5", "socks5h"])
+def proxy(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = HttpProxy() if request.param == "http" else SocksProxy()
+    with server:
+        monkeypatch.setenv("ALL_PROXY", f"{request.param}://127.0.0.1:{server.port}")
+        yield server
+
+
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("scheme", BOTH)
+def test_upload_through_a_working_proxy_stops_at_once(
+    proxy: Server, scheme: str, held: str, pki: Pki
+) -> None:
+    fault, stage = HELD[held]
+    with emulating(scheme, pki, fault) as emulator:
+        stop(
+            "cancel", emulator.api_url, lambda: emulator.count(stage),
+            secret=emulator.client_secret, size=5 << 20)
+        assert not connected_to(proxy.port)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+def test_upload_through_a_working_proxy_arrives(proxy: Server, scheme: str, pki: Pki) -> None:
+    with emulating(scheme, pki) as emulator, Uploader(
+        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
+        token_url=emulator.token_url,
+    ) as uploader:
+        result = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
+        assert emulator.received(result.file_info) == b"content"
+        assert emulator.connections == len(proxy.peers) > 0
+
+
+@pytest.mark.parametrize("hanging", ["api.test", "storage.test"])
+def test_name_that_is_not_resolved_costs_a_second(
+    hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, found = socket.getaddrinfo, threading.Event()
+
+    def look_up(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == hanging:
+            found.wait(10)
+        return resolve("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with Emulator() as emulator:
+        if hanging == "storage.test":
+            host = emulator.api_url.replace("127.0.0.1", hanging)
+            emulator.fail("prepare", "wrong_shape", body={
+                "upload_id": "u", "block_size": 50,
+                "parts": [{"index": n, "presigned_url": f"{host}/p{n}"} for n in range(2)]})
+        url = emulator.api_url.replace("127.0.0.1", "api.test")
+        with Uploader(emulator.app_id, emulator.client_secret, api_url=url,
+                      token_url=url + "/app/getAppAccessToken") as uploader:
+            began = time.monotonic()
+            with pytest.raises(UploadDeadlineError):
+                uploader.upload("c2c", "U1", b"x" * 100, file_name="a.bin", deadline=0.3)
+            assert time.monotonic() - began < 0.3 + AT_MOST
+            found.set()

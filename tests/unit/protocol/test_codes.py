@@ -1,0 +1,373 @@
+"""The table of the platform's codes, row by row, and the exceptions made from it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Dict, List, Tuple, Type
+
+import pytest
+
+from qqchunk.protocol.codes import (
+    DUPLICATE_MESSAGE,
+    FILE_INFO_EXPIRED,
+    PART_BUSY,
+    RULES,
+    UNDER_REVIEW,
+    Again,
+    again,
+    find_rule,
+    is_unclear,
+    refusal,
+)
+from qqchunk.errors import (
+    ApiError,
+    AuthenticationError,
+    PartFinishTimeoutError,
+    PartUploadError,
+    ProtocolError,
+    SourceChangedError,
+    TransportError,
+    UploadDailyLimitExceededError,
+    UploadError,
+    UploadFileTooLargeError,
+)
+
+# (codes, again, exception, meaning, advice)
+Row = Tuple[Tuple[int, ...], Again, Type[UploadError], str, str]
+
+TABLE: List[Row] = [
+    ((40093001,), Again.BUSY, ApiError,
+     "the transfer channel is busy or failed",
+     "try again later"),
+    ((40093002,), Again.NEVER, UploadDailyLimitExceededError,
+     "the bot's daily upload quota (about 2 GB) is used up",
+     "try again tomorrow or send a smaller file"),
+    ((850012,), Again.TWICE, ApiError,
+     "the platform's backend failed",
+     "try again later"),
+    ((850018,), Again.NEVER, ApiError,
+     "the group or the bot is muted",
+     "ask an administrator of the group to lift the mute"),
+    ((850019, 40034002), Again.NEVER, ApiError,
+     "the format does not fit the file type, or what arrived was empty or garbled",
+     "images are png or jpg, videos mp4, voices silk: send anything else as "
+     "FileType.FILE; if the format is right, make sure that the file is whole"),
+    ((850026,), Again.TWICE, ApiError,
+     "the platform could not download the url",
+     "make sure that the url can be fetched from the public internet"),
+    ((850027,), Again.BACKOFF, ApiError,
+     "sending timed out",
+     "try again later"),
+    ((850031,), Again.NEVER, UploadFileTooLargeError,
+     "the file is over the platform's size limit",
+     "send a smaller file"),
+    ((40034004,), Again.TWICE, ApiError,
+     "the media transfer failed",
+     "try again later"),
+    ((40093010,), Again.NEVER, ApiError,
+     "the url is bad",
+     "give a complete http(s) url"),
+    ((10000, 10998, 40011000), Again.NEVER, ApiError,
+     "the request is bad or too large",
+     "check the arguments; if they are right, report it with the trace id"),
+    ((11255, 40011028), Again.NEVER, ApiError,
+     "no such target for this bot",
+     "check that the openid was given to this bot and not to another, that a user's "
+     "goes with \"c2c\" and a group's with \"group\", and that the user still talks to the"
+     " bot"),
+    ((11241, 11243, 11244, 40011027), Again.TOKEN, AuthenticationError,
+     "the access token is missing, wrong or expired",
+     "check that the app id and the secret belong to this bot"),
+    ((11242, 11252, 11263, 11281), Again.ONCE, ApiError,
+     "the platform failed while checking the bot",
+     "try again later"),
+    ((11245, 11251, 11253, 11254, 11265), Again.NEVER, ApiError,
+     "the bot lacks the permission, or is banned",
+     "look at the bot's permissions and state in the QQ open platform console"),
+    ((100001,), Again.RATE, AuthenticationError,
+     "too many requests for a token",
+     "try again later"),
+    ((100007, 100016, 10004, 100002), Again.NEVER, AuthenticationError,
+     "the app id or the client secret is wrong",
+     "check that the app id and the secret belong to this bot"),
+    ((22009,), Again.RATE, ApiError,
+     "too many requests",
+     "try again later"),
+    ((304080,), Again.NEVER, ApiError,
+     "the file_info has expired or belongs to another scene or bot",
+     "upload the file again for this chat type"),
+    ((304082, 304083, 50055001), Again.TWICE, ApiError,
+     "the platform could not convert or send the media",
+     "try again later"),
+    ((40034005,), Again.NEVER, ApiError,
+     "the message replied to is too old",
+     "answer sooner, or send without msg_id"),
+    ((40034105, 40034100), Again.NEVER, ApiError,
+     "the bot may not send messages of its own accord, or has used up their number",
+     "reply to a message with msg_id; look at the bot's permissions and state in the "
+     "QQ open platform console"),
+    ((40054005,), Again.NEVER, ApiError,
+     "a message with this msg_seq was sent already",
+     "give each message of one reply a msg_seq of its own"),
+]
+CASES = [(code, *row[1:]) for row in TABLE for code in row[0]]
+
+REDIRECT = "the platform answered with a redirect, which is not followed"
+RETRYABLE = {Again.ONCE, Again.TWICE, Again.BACKOFF, Again.RATE, Again.BUSY}
+
+
+def made(**changes: Any) -> UploadError:
+    facts: Dict[str, Any] = dict(
+        stage="prepare", http_status=400, code=None, err_code=None, message="", trace_id=None,
+        retry_after=None, file_name="a.mp4", file_size=5)
+    facts.update(changes)
+    return refusal(**facts)
+
+
+def test_table_has_these_rows_and_no_others() -> None:
+    assert sorted(RULES) == sorted(case[0] for case in CASES)
+
+
+def test_codes_with_a_part_of_their_own_are_named() -> None:
+    assert (PART_BUSY, FILE_INFO_EXPIRED, DUPLICATE_MESSAGE) == (40093001, 304080, 40054005)
+    assert UNDER_REVIEW == (304023, 304024)
+
+
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
+def test_row_says_what_it_means_and_what_may_be_done(
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
+) -> None:
+    rule = RULES[code]
+    assert rule.meaning == meaning
+    assert rule.again is policy
+    assert rule.advice == advice
+    assert rule.error is kind
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 413, 429, 500, 503])
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
+def test_code_counts_whatever_the_http_status(
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str, status: int
+) -> None:
+    error = made(code=code, http_status=status)
+    assert type(error) is kind
+    assert error.http_status == status
+    assert again(error) is policy
+    assert error.retryable is (policy in RETRYABLE)
+
+
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
+def test_words_of_a_row_say_file_stage_numbers_and_remedy(
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
+) -> None:
+    rule = RULES[code]
+    error = made(code=code, stage="complete", message="their words", trace_id="f00d")
+    assert str(error) == (
+        f"a.mp4, complete: {rule.meaning} (code {code}, HTTP 400, trace f00d): their words"
+        f" - {rule.advice}")
+
+
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
+def test_err_code_alone_finds_the_row_too(
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
+) -> None:
+    error = made(err_code=code)
+    assert type(error) is kind
+    assert again(error) is policy
+    assert (error.code, error.err_code) == (None, code)
+
+
+def test_err_code_finds_its_row_beside_a_code_nobody_knows() -> None:
+    assert find_rule(400, 123456, 40011027) is RULES[40011027]
+
+
+def test_code_goes_before_err_code() -> None:
+    assert find_rule(400, 850012, 40093002) is RULES[850012]
+
+
+@pytest.mark.parametrize("code, err_code, numbers", [
+    (850019, 40034002, "code 850019/40034002, "),
+    (11244, 11244, "code 11244, "),
+    (11244, None, "code 11244, "),
+    (None, 11244, "code 11244, "),
+    (0, 11244, "code 0/11244, "),
+    (None, None, ""),
+])
+def test_both_numbers_are_named_once_each(code: Any, err_code: Any, numbers: str) -> None:
+    error = made(code=code, err_code=err_code)
+    assert f"({numbers}HTTP 400)" in str(error)
+    assert (error.code, error.err_code) == (code, err_code)
+
+
+def test_words_without_file_name_message_and_trace_leave_them_out() -> None:
+    error = made(code=850012, stage="token", file_name=None, file_size=None)
+    assert str(error) == (
+        "token: the platform's backend failed (code 850012, HTTP 400) - try again later")
+
+
+@pytest.mark.parametrize("asked, words", [
+    (None, ""), (0.0, ""), (7.0, " (it asks to wait 7 s)"), (86400.4, " (it asks to wait 86400 s)"),
+])
+def test_words_say_how_long_the_platform_asks_to_wait(asked: Any, words: str) -> None:
+    error = made(code=22009, retry_after=asked, message="said")
+    assert str(error) == (
+        f"a.mp4, prepare: too many requests (code 22009, HTTP 400): said{words} - try again later")
+    assert error.brief == (
+        f"a.mp4, prepare: too many requests (code 22009, HTTP 400): said{words}")
+
+
+@pytest.mark.parametrize("error, unclear", [
+    (made(http_status=500), True), (made(http_status=400), False),
+    (made(code=850012), True), (made(err_code=850012), True), (made(code=850027), True),
+    (TransportError("words", retryable=True), True), (TransportError("words"), False),
+    (made(code=850019), False), (made(code=304082), False), (made(http_status=429), False),
+])
+def test_some_failures_may_have_been_a_success(error: UploadError, unclear: bool) -> None:
+    assert is_unclear(error) is unclear
+
+
+def test_every_fact_is_on_the_exception() -> None:
+    error = made(
+        code=850012, err_code=7, stage="finish", http_status=500, message="said", trace_id="f00d",
+        retry_after=2.5)
+    assert isinstance(error, ApiError)
+    assert vars(error) == dict(
+        file_name="a.mp4", file_size=5, stage="finish", http_status=500, code=850012, err_code=7,
+        trace_id="f00d", retryable=True, retry_after=2.5, message="said")
+
+
+def test_quota_keeps_its_facts() -> None:
+    error = made(code=40093002, err_code=7, trace_id="f00d", retry_after=3.0)
+    assert isinstance(error, UploadDailyLimitExceededError)
+    assert error.file_size_human == "5 B"
+    assert vars(error) == dict(
+        file_name="a.mp4", file_size=5, stage="prepare", http_status=400, code=40093002,
+        err_code=7, trace_id="f00d", retryable=False, retry_after=3.0)
+
+
+def test_size_limit_keeps_its_facts_and_knows_no_limit() -> None:
+    error = made(code=850031, trace_id="f00d")
+    assert isinstance(error, UploadFileTooLargeError)
+    assert (error.limit_bytes, error.limit_human) == (0, "unknown")
+    assert vars(error) == dict(
+        file_name="a.mp4", file_size=5, stage="prepare", http_status=400, code=850031,
+        err_code=None, trace_id="f00d", retryable=False, retry_after=None, limit_bytes=0)
+
+
+@pytest.mark.parametrize("code, policy, kind, meaning, advice", CASES)
+def test_refusal_survives_pickle(
+    code: int, policy: Again, kind: Type[UploadError], meaning: str, advice: str
+) -> None:
+    error = made(code=code, message="said")
+    same = pickle.loads(pickle.dumps(error))
+    assert (type(same), str(same), vars(same)) == (kind, str(error), vars(error))
+
+
+# Refusals without a code of the table
+
+
+@pytest.mark.parametrize("status, policy, kind, meaning", [
+    (200, Again.NEVER, ApiError, "the platform refused"),
+    (299, Again.NEVER, ApiError, "the platform refused"),
+    (300, Again.NEVER, ApiError, REDIRECT),
+    (302, Again.NEVER, ApiError, REDIRECT),
+    (399, Again.NEVER, ApiError, REDIRECT),
+    (400, Again.NEVER, ApiError, "the platform refused"),
+    (401, Again.TOKEN, AuthenticationError, "the access token was refused"),
+    (403, Again.NEVER, ApiError, "the platform refused"),
+    (404, Again.NEVER, ApiError, "the platform refused"),
+    (412, Again.NEVER, ApiError, "the platform refused"),
+    (413, Again.NEVER, UploadFileTooLargeError,
+     "the request or the file is too large for the gateway"),
+    (414, Again.NEVER, ApiError, "the platform refused"),
+    (428, Again.NEVER, ApiError, "the platform refused"),
+    (429, Again.RATE, ApiError, "too many requests"),
+    (430, Again.NEVER, ApiError, "the platform refused"),
+    (499, Again.NEVER, ApiError, "the platform refused"),
+    (500, Again.BACKOFF, ApiError, "the platform failed"),
+    (502, Again.BACKOFF, ApiError, "the platform failed"),
+    (503, Again.BACKOFF, ApiError, "the platform failed"),
+    (504, Again.BACKOFF, ApiError, "the platform failed"),
+    (599, Again.BACKOFF, ApiError, "the platform failed"),
+])
+def test_http_status_decides_where_no_code_is_given(
+    status: int, policy: Again, kind: Type[UploadError], meaning: str
+) -> None:
+    error = made(http_status=status)
+    assert type(error) is kind
+    assert again(error) is policy
+    assert error.retryable is (policy in RETRYABLE)
+    assert str(error).startswith(f"a.mp4, prepare: {meaning} (HTTP {status}) - ")
+
+
+@pytest.mark.parametrize("status, advice", [
+    (302, "check api_url and the proxy settings"),
+    (400, "check the arguments; if they are right, report it with the trace id"),
+    (401, "check that the app id and the secret belong to this bot"),
+    (413, "send a smaller file"),
+    (429, "try again later"),
+    (502, "try again later"),
+])
+def test_http_status_alone_gets_advice_too(status: int, advice: str) -> None:
+    assert str(made(http_status=status)).endswith(f" (HTTP {status}) - {advice}")
+
+
+@pytest.mark.parametrize("code, err_code, policy", [
+    (0, 0, Again.TOKEN), (None, 0, Again.TOKEN), (None, None, Again.TOKEN),
+    (999, None, Again.NEVER), (None, 999, Again.NEVER), (999, 999, Again.NEVER),
+])
+def test_401_with_an_unknown_code_says_nothing_about_the_token(
+    code: Any, err_code: Any, policy: Again
+) -> None:
+    assert again(made(http_status=401, code=code, err_code=err_code)) is policy
+
+
+def test_unknown_code_with_5xx_is_transient_and_with_4xx_is_not() -> None:
+    assert again(made(http_status=500, code=999)) is Again.BACKOFF
+    assert again(made(http_status=400, code=999)) is Again.NEVER
+
+
+def test_no_status_at_all_is_a_refusal() -> None:
+    assert find_rule(None, None, None).again is Again.NEVER
+    assert find_rule(None, 850012, None) is RULES[850012]
+
+
+# Stages
+
+
+@pytest.mark.parametrize("status, code", [(200, 100016), (200, 999), (400, None), (500, None)])
+def test_refusal_of_the_token_call_is_an_authentication_error(status: int, code: Any) -> None:
+    error = made(stage="token", http_status=status, code=code, message="said")
+    assert type(error) is AuthenticationError
+    assert error.message == "said"
+
+
+# Errors of our own making
+
+
+@pytest.mark.parametrize("kind", [TransportError, ProtocolError, PartUploadError])
+@pytest.mark.parametrize("retryable, policy", [(True, Again.BACKOFF), (False, Again.NEVER)])
+def test_broken_exchange_may_be_tried_again_if_it_says_so(
+    kind: Type[UploadError], retryable: bool, policy: Again
+) -> None:
+    assert again(kind("words", retryable=retryable)) is policy
+
+
+def test_broken_reply_is_not_judged_by_its_status() -> None:
+    assert again(ProtocolError("words", http_status=429, retryable=False)) is Again.NEVER
+    assert again(TransportError("words", http_status=400, retryable=True)) is Again.BACKOFF
+
+
+@pytest.mark.parametrize("kind", [SourceChangedError, PartFinishTimeoutError])
+def test_what_ends_an_upload_is_not_tried_again(kind: Type[UploadError]) -> None:
+    assert again(kind("words")) is Again.NEVER
+
+
+def test_rules_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        setattr(RULES[850012], "again", Again.NEVER)
+
+
+def test_policies_have_names() -> None:
+    assert sorted(policy.value for policy in Again) == [
+        "backoff", "busy", "never", "once", "rate", "token", "twice"]
