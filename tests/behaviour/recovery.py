@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import socket
 import ssl
 import threading
@@ -17,7 +18,20 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait as wait_for_all
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Type, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+    Union,
+)
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -43,8 +57,8 @@ BACKOFF = 0.01
 RETRY_AFTER = 0.65  # what a 429 asks for
 FLOOR = 0.4  # between two tries against a rate limit or a busy platform
 MOST_RATE_WAIT = 1.19
-RETRY_TIMEOUT = 2.0  # of the platform, for a part that is busy
-RETRY_DELAY = 1.0
+RETRY_TIMEOUT = 1.0  # of the platform, for a part that is busy
+RETRY_DELAY = 0.5
 WORKERS = 8
 SLACK = 2.0  # of a machine that has other things to do
 
@@ -105,6 +119,7 @@ class Cell:
     :ivar delays: between the requests of the stage that were struck, or their repeats
     :ivar refused: connections refused before any gets through; None for ever
     :ivar attempts: connections that were tried there
+    :ivar spare: polls that a slow machine may leave out, their time being over
     """
 
     name: str
@@ -119,9 +134,32 @@ class Cell:
     emulator: Mapping[str, Any] = field(default_factory=dict)
     refused: Optional[int] = 0
     attempts: int = 0
+    spare: int = 0
 
     def __str__(self) -> str:
         return f"{self.stage}-{self.name}".replace(" ", "-")
+
+    @property
+    def fault_name(self) -> str:
+        """The fault alone: how often it strikes, and what the platform makes of it, left out."""
+        return re.sub(r"( once| for ever|, repeatable: \w+)$", "", self.name)
+
+
+def product(cells: Iterable[Cell], group: Callable[[Cell], Hashable]) -> List[Any]:
+    """The parameters *cell* and *scheme* of a test: each cell over http and over https.
+
+    The default run takes one of each group, from group to group another stage and scheme; all
+    others are marked ``matrix``.
+    """
+    groups: Dict[Hashable, List[Tuple[Cell, str]]] = {}
+    for cell in cells:
+        groups.setdefault(group(cell), []).extend((cell, scheme) for scheme in SCHEMES)
+    # An odd step leads through both schemes, and through the cells of a group.
+    chosen = [members[5 * n % len(members)] for n, members in enumerate(groups.values())]
+    return [
+        pytest.param(cell, scheme, id=f"{cell}-{scheme}",
+                     marks=() if (cell, scheme) in chosen else pytest.mark.matrix)
+        for members in groups.values() for cell, scheme in members]
 
 
 class Detour(HTTPAdapter):
@@ -256,11 +294,15 @@ def play(cell: Cell, scheme: str) -> None:
         if error is None:
             assert emulator.received(file_info) == content
         assert emulator.refusals == []
-        assert counts_of(emulator) == cell.counts
+        *counts, finish, complete = counts_of(emulator)
+        left_out = cell.counts[3] - finish
+        assert left_out in range(cell.spare + 1), (finish, cell.counts)
+        assert (*counts, finish + left_out, complete) == cell.counts
         if cell.refused != 0:
             assert len(detour.at) == cell.attempts
         seen = detour.at if cell.refused != 0 else struck(emulator.requests, cell.stage)
-        check_delays(seen, cell.delays)
+        lost = left_out if cell.stage == "finish" else 0
+        check_delays(seen, cell.delays[:len(cell.delays) - lost])
         assert took <= sum(delay.most for delay in cell.delays) + 2 * SLACK
 
 

@@ -24,7 +24,6 @@ from tests.behaviour.recovery import (
     ONE_PART,
     RETRY_AFTER,
     RETRY_AT,
-    SCHEMES,
     STAGES,
     TWO_PARTS,
     Cell,
@@ -34,6 +33,7 @@ from tests.behaviour.recovery import (
     after_silence,
     backoff,
     play_all,
+    product,
     wait,
 )
 
@@ -220,7 +220,6 @@ def verdicts(request: pytest.FixtureRequest) -> Verdicts:
 
 
 @pytest.mark.timeout(180)  # the first of them waits for all
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell, scheme", product(CELLS, lambda c: c.fault_name))
 def test_call_recovers_or_fails_as_stated(cell: Cell, scheme: str, verdicts: Verdicts) -> None:
     verdicts[str(cell), scheme].result()

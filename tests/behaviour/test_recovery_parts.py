@@ -18,7 +18,6 @@ from tests.behaviour.recovery import (
     RETRY_AT,
     RETRY_DELAY,
     RETRY_TIMEOUT,
-    SCHEMES,
     TWO_PARTS,
     Cell,
     Counts,
@@ -27,6 +26,7 @@ from tests.behaviour.recovery import (
     after_silence,
     backoff,
     play_all,
+    product,
     wait,
 )
 
@@ -98,10 +98,10 @@ def swallowed(name: str, **options: Any) -> List[Cell]:
     facts = dict(BUSY, stage="finish")
     return [
         Cell(f"{name} once", "put", put_fault("status", status=200, **options),
-             (1, 1, 2, 4, 1), delays=wait(0.8 * RETRY_TIMEOUT), size=ONE_PART),
+             (1, 1, 2, 4, 1), delays=wait(0.8 * RETRY_TIMEOUT), size=ONE_PART, spare=1),
         Cell(f"{name} for ever", "put", put_fault("status", status=200, times=None, **options),
              (1, 2, (2, 1), 7, 0), PartFinishTimeoutError, facts,
-             wait(0.8 * RETRY_TIMEOUT) + LAST_POLLS[1:], ONE_PART),
+             wait(0.8 * RETRY_TIMEOUT), ONE_PART, spare=3),
     ]
 
 
@@ -161,7 +161,7 @@ FINISH = [
          (1, 2, (2, 1), 6, 1), delays=POLLS + LAST_POLLS, size=ONE_PART),
     Cell("40093001 for ever", "finish", (Fault("finish", "busy", times=None),),
          (1, 2, (2, 1), 7, 0), PartFinishTimeoutError, BUSY,
-         POLLS + LAST_POLLS + LAST_POLLS, ONE_PART),
+         POLLS + LAST_POLLS + LAST_POLLS, ONE_PART, spare=3),
     *[Cell(f"{name}, repeatable: {repeatable}", "finish", (Fault("finish", kind, **options),),
            plus, delays=delays, emulator={"finish_repeatable": repeatable})
       for repeatable in (True, False)
@@ -219,7 +219,6 @@ def verdicts(request: pytest.FixtureRequest) -> Verdicts:
 
 
 @pytest.mark.timeout(180)  # the first of them waits for all
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell, scheme", product(CELLS, lambda c: (c.stage, c.fault_name)))
 def test_part_recovers_or_fails_as_stated(cell: Cell, scheme: str, verdicts: Verdicts) -> None:
     verdicts[str(cell), scheme].result()
