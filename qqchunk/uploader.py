@@ -186,7 +186,7 @@ class Uploader:
         with self._calls.operation(cancel, deadline) as operation:
             operation.enter("url")
             operation.file_name = call.file_name
-            outcome = operation.run(self._transport.call, call, operation.lifeline)
+            outcome = operation.run(self._transport.call, call, operation.stop_signal)
             return read_result(outcome.get(), _now(), stage="url")
 
     def send(
@@ -249,7 +249,7 @@ class Uploader:
         operation.enter("hash")
         token = None
         if self._transport.needs_token:  # fetched meanwhile
-            token = operation.submit(self._transport.token, operation.lifeline)
+            token = operation.submit(self._transport.token, operation.stop_signal)
         hashes = hash_source(source, operation.check)
         key = self._cache.key(upload, hashes.md5, hashes.sha1)
         if not use_cache:
@@ -294,7 +294,7 @@ class Uploader:
     def _prepare(self, operation: Operation, upload: Upload, hashes: FileHashes) -> UploadPlan:
         operation.enter("prepare")
         call = upload.prepare(hashes.md5, hashes.sha1, hashes.md5_10m)
-        outcome = self._transport.call(call, operation.lifeline)
+        outcome = self._transport.call(call, operation.stop_signal)
         plan = read_plan(
             outcome.get(), upload.file_size, max_concurrency=self._max_concurrency,
             https_only=self._https_only, now=_now())
@@ -307,7 +307,7 @@ class Uploader:
     ) -> UploadResult:
         operation.enter("complete")
         call = upload.complete(plan)
-        outcome = self._transport.call(call, operation.lifeline)
+        outcome = self._transport.call(call, operation.stop_signal)
         error = outcome.error
         if error is not None and (outcome.replayed or doubtful) and is_plain_refusal(error):
             raise StaleUpload(error)  # after an answer that was lost, only a fresh start is sure

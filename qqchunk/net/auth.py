@@ -12,10 +12,10 @@ from requests.auth import AuthBase
 
 from ..errors import UploadError
 from ..protocol.values import Secret
-from .stopping import Abort
+from .stopping import StopSignal
 
 _MARGIN = 60.0  # seconds: the platform lets an old token live that long beside a new one
-_TURN = 0.05  # seconds between two looks of a waiting thread at its own abort
+_TURN = 0.05  # seconds between two looks of a waiting thread at its own stop signal
 
 
 class BearerAuth(AuthBase):
@@ -59,19 +59,19 @@ class TokenKeeper:
         """Say whether there is a token that is good now."""
         return self._token is not None and self._clock() < self._good_until
 
-    def get(self, fetch: Callable[[], Tuple[Secret, float]], abort: Abort) -> Secret:
+    def get(self, fetch: Callable[[], Tuple[Secret, float]], stop: StopSignal) -> Secret:
         """Return a token that is good now, fetching one if need be.
 
         :param fetch: gets a token and its life in seconds; called on this thread, or on another
             one that is here for the same reason, never on two at a time
-        :param abort: ends the wait for another thread's fetch; if that thread is aborted
+        :param stop: ends the wait for another thread's fetch; if that thread is stopped
             instead, one of those that wait takes over
         :raises UploadError: if the fetch failed, to all that waited for it
         """
         with self._changed:
             waited = self._fetching
             while True:
-                abort.check()
+                stop.check()
                 token = self._token
                 if token is not None and self.good:
                     return token

@@ -1,7 +1,8 @@
-"""The sockets one upload is using, known while they connect, shake hands, send and read.
+"""The stop signal of an upload, and the register of the sockets its threads are blocked in.
 
-Threads blocked in a socket cannot be interrupted in Python; a socket can be shut down under them.
-:mod:`qqchunk.taps` shows each socket to the upload whose thread uses it.
+A thread blocked in a socket cannot be interrupted in Python; a socket can be shut down under it.
+:mod:`qqchunk.net.taps` registers each socket before it is used: while it connects, shakes hands,
+sends and reads.
 """
 
 from __future__ import annotations
@@ -23,19 +24,33 @@ class Aborted(Exception):
     """The upload this thread works for has been stopped. Never leaves the package."""
 
 
-class Abort:
-    """One upload's stop signal."""
+class StopSignal:
+    """An event that also shuts the sockets which the upload's threads are using.
+
+    Registered are duplicates of the descriptors: a duplicate stays valid, and keeps meaning the
+    same connection, while another thread closes the original or wraps it in TLS.
+    """
 
     def __init__(self) -> None:
         self._stopped = False
         self._event = threading.Event()
+        self._sockets_lock = threading.Lock()
+        self._sockets: Dict[int, List[socket.socket]] = {}
+        self._ends: Dict[int, float] = {}
 
     def set(self) -> None:
-        """Stop everything that works for this upload."""
+        """Stop everything that works for this upload and shut its sockets.
+
+        May be called again: a socket that was about to connect the first time is shut then.
+        """
         if not self._stopped:
             # Never twice: Ctrl-C in the first could have left its lock taken by this very thread.
             self._stopped = True
             self._event.set()
+        with self._sockets_lock:
+            for sockets in self._sockets.values():
+                for sock in sockets:
+                    _shut(sock)
 
     def is_set(self) -> bool:
         """Say whether the upload has been stopped."""
@@ -51,47 +66,23 @@ class Abort:
         if self._event.wait(delay):
             raise Aborted
 
-
-class Lifeline(Abort):
-    """The stop signal of one upload, which also ends whatever its threads are blocked in.
-
-    Kept are duplicates of the descriptors: a duplicate stays valid, and keeps meaning the same
-    connection, while another thread closes the original or wraps it in TLS.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sockets_lock = threading.Lock()
-        self._sockets: Dict[int, List[socket.socket]] = {}
-        self._limits: Dict[int, float] = {}
-
-    def cut(self) -> None:
-        """Stop everything that works for this upload and shut its sockets.
-
-        May be called again: a socket that was about to connect the first time is caught then.
-        """
-        self.set()
-        with self._sockets_lock:
-            for sockets in self._sockets.values():
-                for sock in sockets:
-                    _shut(sock)
-
     @contextmanager
-    def watch(self, limit: Optional[float] = None) -> Iterator[None]:
-        """Show this upload every socket that the calling thread uses inside the block.
+    def exchange(self, limit: Optional[float] = None) -> Iterator[None]:
+        """Register every socket that the calling thread uses inside the block.
 
         :param limit: seconds the block may take, see :meth:`limit`
+        :raises Aborted: if the upload has been stopped already
         """
         self.check()
-        _local.lifeline = self
+        _local.stop_signal = self
         self.limit(limit)
         try:
             yield
         finally:
-            _local.lifeline = None
+            _local.stop_signal = None
             with self._sockets_lock:
                 self._forget()
-                self._limits.pop(threading.get_ident(), None)
+                self._ends.pop(threading.get_ident(), None)
 
     def limit(self, seconds: Optional[float]) -> None:
         """Let the calling thread's exchange take that long from now on; None changes nothing.
@@ -101,29 +92,29 @@ class Lifeline(Abort):
         """
         if seconds is not None:
             with self._sockets_lock:
-                self._limits[threading.get_ident()] = time.monotonic() + seconds
+                self._ends[threading.get_ident()] = time.monotonic() + seconds
 
-    def reap(self) -> None:
+    def shut_expired(self) -> None:
         """Shut the sockets of exchanges that are past their limit."""
         now = time.monotonic()
         with self._sockets_lock:
-            for ident, end in self._limits.items():
+            for ident, end in self._ends.items():
                 if now > end:
                     for sock in self._sockets.get(ident, ()):
                         _shut(sock)
 
-    def hold(self, sock: socket.socket) -> None:
-        """Take note of a socket that the calling thread is going to use.
+    def register(self, sock: socket.socket) -> None:
+        """Note a socket that the calling thread is going to use.
 
         :raises Aborted: if the upload has been stopped already
         """
         with self._sockets_lock:
             self.check()
-            held = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
-            self._sockets.setdefault(threading.get_ident(), []).append(held)
+            duplicate = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+            self._sockets.setdefault(threading.get_ident(), []).append(duplicate)
 
     def release(self) -> bool:
-        """Let go of the calling thread's sockets; return False if they have been shut."""
+        """Forget the calling thread's sockets; return False if they have been shut."""
         with self._sockets_lock:
             self._forget()
             return not self.is_set()
@@ -140,6 +131,6 @@ def _shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def current() -> Optional[Lifeline]:
-    """Return the upload that the calling thread works for right now, if any."""
-    return getattr(_local, "lifeline", None)
+def current() -> Optional[StopSignal]:
+    """Return the stop signal of the upload that the calling thread works for now, if any."""
+    return getattr(_local, "stop_signal", None)

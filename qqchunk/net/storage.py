@@ -18,7 +18,7 @@ from ..protocol.replies import read_retry_after, storage_message
 from ..source.hashing import new_md5
 from ..source.ranges import Source
 from .diagnosis import Diagnosis
-from .stopping import Aborted, Lifeline
+from .stopping import Aborted, StopSignal
 from .transport import Answer, Transport, transport_error
 
 # bytes; half of this costs noticeably more CPU, and since a write has to be through within the
@@ -44,13 +44,13 @@ class PartBody:
         source: Source,
         part: Part,
         mark: Callable[[int], None],
-        lifeline: Lifeline,
+        stop: StopSignal,
         reply_limit: Optional[float],
     ) -> None:
         self._source = source
         self._part = part
         self._mark = mark
-        self._lifeline = lifeline
+        self._stop = stop
         self._reply_limit = reply_limit
         self._md5 = new_md5()
         self.sent = 0
@@ -63,16 +63,16 @@ class PartBody:
         self.sent, self._md5 = 0, new_md5()  # an adapter with max_retries iterates once more
         buffer = memoryview(bytearray(min(READ_SIZE, self._part.size)))
         while self.sent < self._part.size:
-            self._lifeline.check()
+            self._stop.check()
             blocks = self._read(buffer)
             for start in range(0, len(blocks), BLOCK_SIZE):
-                self._lifeline.check()
+                self._stop.check()
                 block = blocks[start:start + BLOCK_SIZE]
                 yield block
                 self.sent += len(block)  # only now is it out of our hands
                 self._mark(self.sent)
             self._md5.update(blocks)  # while the network carries them
-        self._lifeline.limit(self._reply_limit)
+        self._stop.limit(self._reply_limit)
 
     @property
     def complete(self) -> bool:
@@ -107,16 +107,16 @@ def put_part(
     attempt: int,
     name: str,
     mark: Callable[[int], None],
-    lifeline: Lifeline,
+    stop: StopSignal,
 ) -> Union[str, Exception]:
     """PUT a part once; return the md5 of what was sent, or what went wrong. Raises Aborted.
 
     :param attempt: counts from 1, for the exception
     :param name: what the exception calls the part: ``part 2 of 7``
     """
-    body = PartBody(source, part, mark, lifeline, transport.reply_limit())
+    body = PartBody(source, part, mark, stop, transport.reply_limit())
     try:
-        answer = transport.put(part.url, body, lifeline)
+        answer = transport.put(part.url, body, stop)
     except Aborted:
         if body.failure is None:
             raise

@@ -1,7 +1,7 @@
-"""Taps on urllib3's connection pools, which show each socket to the upload whose thread uses it.
+"""Taps on urllib3's connection pools, which register each socket with the upload that uses it.
 
 The pools and connections of a session in use are replaced by subclasses of their own classes: these
-show a socket before it is connected, or as it is taken from the pool, until it is pooled again.
+register a socket before it is connected, or as it is taken from the pool, until it is pooled again.
 """
 
 from __future__ import annotations
@@ -72,18 +72,18 @@ def _tapped_pool(base: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
 
         def _get_conn(self, timeout: Any = None) -> Any:
             connection = super()._get_conn(timeout)
-            lifeline, sock = current(), getattr(connection, "sock", None)
-            if lifeline and sock:
+            stop, sock = current(), getattr(connection, "sock", None)
+            if stop and sock:
                 try:
-                    lifeline.hold(sock)
+                    stop.register(sock)
                 except BaseException:
                     connection.close()  # urllib3 itself fills its place in the pool
                     raise
             return connection
 
         def _put_conn(self, connection: Any) -> None:
-            lifeline = current()
-            if lifeline and not lifeline.release() and connection:
+            stop = current()
+            if stop and not stop.release() and connection:
                 connection.close()
             super()._put_conn(connection)
 
@@ -98,7 +98,7 @@ def _tapped_connection(base: Any) -> Any:
         def new_conn(self: Any) -> socket.socket:
             sock: socket.socket = connect(self)
             try:
-                _hold(sock)
+                _register(sock)
             except BaseException:
                 sock.close()
                 raise
@@ -107,10 +107,10 @@ def _tapped_connection(base: Any) -> Any:
     return type("TappedConnection", (base,), {"_new_conn": new_conn})
 
 
-def _hold(sock: socket.socket) -> None:
-    lifeline = current()
-    if lifeline:
-        lifeline.hold(sock)
+def _register(sock: socket.socket) -> None:
+    stop = current()
+    if stop:
+        stop.register(sock)
 
 
 def _new_conn(self: Any) -> socket.socket:
@@ -160,11 +160,11 @@ def _prepared(connection: Any, sock: socket.socket, address: Any) -> socket.sock
             sock.settimeout(connection.timeout)
         if connection.source_address:
             sock.bind(connection.source_address)
-        _hold(sock)
+        _register(sock)
         sock.connect(address)
-        lifeline = current()
-        if lifeline:
-            lifeline.check()  # a stop between the two found nothing to shut
+        stop = current()
+        if stop:
+            stop.check()  # a stop between the two found nothing to shut
     except BaseException:
         sock.close()
         raise

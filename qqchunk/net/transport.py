@@ -23,7 +23,7 @@ from ..protocol.values import Call, Json, Secret
 from .auth import BearerAuth, NoAuth, TokenKeeper
 from .diagnosis import Diagnosis, diagnose
 from .sessions import Sessions, Timeout
-from .stopping import Aborted, Lifeline
+from .stopping import Aborted, StopSignal
 
 MAX_SUCCESS_BODY = 4 << 20  # bytes
 MAX_ERROR_BODY = 64 << 10
@@ -94,33 +94,33 @@ class Transport:
         self.policy = policy
         self._keeper = TokenKeeper()
 
-    def call(self, call: Call, lifeline: Lifeline) -> Outcome:
+    def call(self, call: Call, stop: StopSignal) -> Outcome:
         """Make *call*, with the retries it allows. Blocks; raises Aborted."""
-        return self._repeat(call, lambda: self.attempt(call, lifeline), lifeline)
+        return self._repeat(call, lambda: self.attempt(call, stop), stop)
 
-    def attempt(self, call: Call, lifeline: Lifeline) -> Outcome:
+    def attempt(self, call: Call, stop: StopSignal) -> Outcome:
         """Make *call* once, and at once again if its token was refused. Raises Aborted."""
         url = self._api_url + call.path
         if self._auth is not None:
-            return self._post(call, url, self._auth, lifeline)
+            return self._post(call, url, self._auth, stop)
         for _ in range(2):  # the second time with a new token
             try:
-                token = self.token(lifeline)
+                token = self.token(stop)
             except UploadError as error:
                 return Outcome(error=error.with_traceback(None))
-            outcome = self._post(call, url, BearerAuth(token), lifeline)
+            outcome = self._post(call, url, BearerAuth(token), stop)
             if outcome.error is None or again(outcome.error) is not Again.TOKEN:
                 break
             self._keeper.drop(token)
         return outcome
 
-    def token(self, lifeline: Lifeline) -> Secret:
+    def token(self, stop: StopSignal) -> Secret:
         """Return a good access token. Raises Aborted."""
-        return self._keeper.get(lambda: self._fetch_token(lifeline), lifeline)
+        return self._keeper.get(lambda: self._fetch_token(stop), stop)
 
-    def put(self, url: Secret, body: Any, lifeline: Lifeline) -> Union[Answer, Diagnosis]:
+    def put(self, url: Secret, body: Any, stop: StopSignal) -> Union[Answer, Diagnosis]:
         """PUT *body* (blocks with a length) to storage once. Raises Aborted."""
-        return self._exchange(lambda: self._sessions.put(url, body, self._timeout), lifeline)
+        return self._exchange(lambda: self._sessions.put(url, body, self._timeout), stop)
 
     @property
     def needs_token(self) -> bool:
@@ -139,7 +139,7 @@ class Transport:
         return None if connect is None or read is None else connect + 2 * read
 
     def _repeat(
-        self, call: Call, attempt: Callable[[], Outcome], lifeline: Lifeline
+        self, call: Call, attempt: Callable[[], Outcome], stop: StopSignal
     ) -> Outcome:
         attempts = Attempts(self.policy)
         replayed = False
@@ -153,18 +153,18 @@ class Transport:
                 return Outcome(error=error, replayed=replayed)
             replayed = replayed or is_unclear(error)
             log.warning("%s; again in %.1f s", error.brief, delay)
-            lifeline.wait(delay)
+            stop.wait(delay)
 
-    def _fetch_token(self, lifeline: Lifeline) -> Tuple[Secret, float]:
+    def _fetch_token(self, stop: StopSignal) -> Tuple[Secret, float]:
         call = token_call(*self._credentials)
         outcome = self._repeat(
-            call, lambda: self._post(call, self._token_url, NoAuth(), lifeline), lifeline)
+            call, lambda: self._post(call, self._token_url, NoAuth(), stop), stop)
         return read_token(outcome.get())
 
-    def _post(self, call: Call, url: str, auth: Any, lifeline: Lifeline) -> Outcome:
+    def _post(self, call: Call, url: str, auth: Any, stop: StopSignal) -> Outcome:
         timeout = self._timeouts(call)
         answer = self._exchange(
-            lambda: self._sessions.post(url, call.body, auth, timeout), lifeline,
+            lambda: self._sessions.post(url, call.body, auth, timeout), stop,
             self.reply_limit(call))
         if isinstance(answer, Diagnosis):
             return Outcome(error=transport_error(call.stage, url, answer, call))
@@ -177,17 +177,17 @@ class Transport:
     def _exchange(
         self,
         send: Callable[[], requests.Response],
-        lifeline: Lifeline,
+        stop: StopSignal,
         limit: Optional[float] = None,
     ) -> Union[Answer, Diagnosis]:
-        with lifeline.watch(limit):
+        with stop.exchange(limit):
             try:
                 with _answered(send) as response:
                     return Answer(response.status_code, response.headers, _read(response))
             except Aborted:
                 raise
             except _NETWORK_ERRORS as error:
-                lifeline.check()
+                stop.check()
                 return diagnose(error)
             except Exception as error:  # out of the caller's adapter, hook or auth
                 failure = error

@@ -89,7 +89,7 @@ class Message(NamedTuple):
             event_id=self.event_id, content=self.content,
             file_name=operation.file_name, file_size=operation.file_size)
         try:
-            outcome = operation.run(transport.call, call, operation.lifeline)
+            outcome = operation.run(transport.call, call, operation.stop_signal)
         except UploadDeadlineError as too_late:
             too_late.retryable = self._may_be_repeated
             raise

@@ -1,8 +1,8 @@
-"""One blocking call of a user's: its threads, its clock, and its way out.
+"""One call of a user's: the threads that work for it, and whatever ends it before its time.
 
-The calling thread never blocks in the network. Others work for it, and it waits for them in short
-turns, so that Ctrl-C, ``cancel``, ``deadline``, ``close()`` and the progress callback always have
-theirs.
+The calling thread never blocks in the network. Worker threads do, and it waits for them 50 ms at a
+time, so that Ctrl-C, ``cancel``, ``deadline``, ``close()`` and the progress callback are looked
+after in between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import UploadCancelledError, UploadDeadlineError, UploadError
 from ..net.sessions import Sessions
 from ..net.transport import Transport
 from .progress import Reporter
-from .workers import JOIN_TIMEOUT, Crew
+from .workers import JOIN_TIMEOUT, Workers
 
 TURN = 0.05  # seconds between two looks at what may stop the call
 _MAX_DEADLINE = 1e9  # seconds, 30 years; more is a mistake, a point in time for example
@@ -45,7 +45,7 @@ class Cancel(Protocol):
 
 
 class Operation:
-    """Runs work for one call of a user's, until it is done or has to stop. A context manager.
+    """Runs one call: has its work done by threads and stops them at the end. A context manager.
 
     :param cancel: looked at every 50 ms
     :param deadline: seconds from now
@@ -70,9 +70,9 @@ class Operation:
         self._end = math.inf if deadline is None else time.monotonic() + deadline
         self._closed = False
         self._give_up: Optional[float] = None
-        self._crew = Crew(2)  # for the calls one after the other, and for the token
-        self._hired: List[Crew] = []
-        self.lifeline = self._crew.lifeline
+        self._workers = Workers(2)  # for the calls one after the other, and for the token
+        self._added: List[Workers] = []
+        self.stop_signal = self._workers.stop_signal
 
     def __enter__(self) -> Operation:
         return self
@@ -88,25 +88,25 @@ class Operation:
         """Stop the call from another thread."""
         self._closed = True
 
-    def hire(self, *sizes: int) -> Crew:
-        """Return more threads, in pools of these sizes, which are stopped with the call.
+    def add_workers(self, *sizes: int) -> Workers:
+        """Return more workers, in pools of these sizes, which are stopped with the call.
 
         :raises Aborted: if the call has been stopped already
         """
-        crew = Crew(*sizes)
-        self._hired.append(crew)
-        self.lifeline.check()  # a stop between the two did not see the new ones
-        return crew
+        workers = Workers(*sizes)
+        self._added.append(workers)
+        self.stop_signal.check()  # a stop between the two did not see the new ones
+        return workers
 
     def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
         """Let a thread do *work* in the background."""
-        return self._crew.submit(0, work, *args)
+        return self._workers.submit(0, work, *args)
 
     def wait_for(self, future: Future[_T]) -> _T:
         """Return the result of *future*, or raise what stops the call meanwhile."""
         while not future.done():
             self.check()
-            self._crew.next_done(TURN)
+            self._workers.next_done(TURN)
         failure = future.exception()
         if isinstance(failure, UploadError):
             # Not itself: the frames it went through refer to it, and so would keep the caller's
@@ -132,8 +132,8 @@ class Operation:
             raise UploadDeadlineError(self._say(
                 f"the deadline of {self._deadline:g} s passed; allow more time, send a smaller "
                 "file, or upload it before there is a message to answer"), retryable=True)
-        for crew in (self._crew, *self._hired):
-            crew.lifeline.reap()
+        for workers in (self._workers, *self._added):
+            workers.stop_signal.shut_expired()
         self.reporter.tell()
 
     def enter(self, stage: str) -> None:
@@ -155,15 +155,15 @@ class Operation:
         return f"{subject}: {what}"
 
     def _stop(self) -> None:
-        for crew in (self._crew, *self._hired):
-            crew.cut()
-        self._crew.stop(self._give_up)  # first: nobody can hire after that
-        for crew in self._hired:
-            crew.stop(self._give_up)
+        for workers in (self._workers, *self._added):
+            workers.begin_stop()
+        self._workers.stop(self._give_up)  # first: nobody can add workers after that
+        for workers in self._added:
+            workers.stop(self._give_up)
 
 
 class RunningCalls:
-    """Knows the calls that run on one uploader, stops them when it is closed.
+    """The calls that run on one uploader; they are stopped when it is closed.
 
     :param owner: the uploader; the sessions are closed once nobody holds it any more
     """

@@ -1,7 +1,7 @@
 """The parts on their way: what is sent when, and what happens when it fails.
 
-The thread that sends the file decides and keeps the clock; those of its crew each do one exchange
-at a time. So a part that waits, for its next poll or for a back-off, holds no thread.
+The thread that sends the file decides and keeps the clock; its workers each do one exchange at
+a time. So a part that waits, for its next poll or for a back-off, holds no thread.
 
 The remedies for a part, in this order: the same URL again with back-off; polling; the part once
 more; a fresh *prepare* for the whole file, which is the caller's to make (:class:`StaleUpload`).
@@ -33,7 +33,7 @@ from .operation import Operation
 # the second (sent again, prepared anew), and the end, so that each has time to take effect.
 _SHARES = (0.8, 0.9, 1.0)
 
-_SEND, _CONFIRM = 0, 1  # the pools of the crew
+_SEND, _CONFIRM = 0, 1  # the pools of the workers
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,8 @@ class Parts:
         self._handlers: Dict[Future[Any], Callable[[Any], None]] = {}
         # A single part has no others to hold up: its exchanges need no threads of their own.
         pools = plan.concurrency, plan.concurrency  # _SEND and _CONFIRM
-        self._crew = operation.hire(*pools) if len(plan.parts) > 1 else None
-        self._lifeline = self._crew.lifeline if self._crew else operation.lifeline
+        self._workers = operation.add_workers(*pools) if len(plan.parts) > 1 else None
+        self._stop_signal = self._workers.stop_signal if self._workers else operation.stop_signal
 
     def send(self) -> None:
         """Return once the platform has confirmed every part.
@@ -144,26 +144,26 @@ class Parts:
 
     def stop(self) -> None:
         """End what is still on its way, after a failure that is not that of the whole call."""
-        if self._crew is not None:
-            self._crew.stop()
+        if self._workers is not None:
+            self._workers.stop()
 
     def _start(
         self, pool: int, handler: Callable[[Any], None], work: Callable[..., Any], *args: Any
     ) -> None:
         """Let *handler* have what *work* returns, done by a thread of that pool."""
-        if self._crew is None:
+        if self._workers is None:
             handler(work(*args))
         else:
-            self._handlers[self._crew.submit(pool, work, *args)] = handler
+            self._handlers[self._workers.submit(pool, work, *args)] = handler
 
     def _wait(self, until: float) -> None:
         """Wait for the next work that is done, or the monotonic time *until*."""
         timeout = None if until == math.inf else max(0.0, until - time.monotonic())
-        if self._crew is None:
-            self._lifeline.wait(timeout or 0.0)
+        if self._workers is None:
+            self._stop_signal.wait(timeout or 0.0)
             return
-        future = self._crew.next_done(timeout)
-        self._lifeline.check()
+        future = self._workers.next_done(timeout)
+        self._stop_signal.check()
         if future is not None:
             self._handlers.pop(future)(future.result())
 
@@ -197,7 +197,7 @@ class Parts:
         self._start(
             _SEND, partial(self._was_put, delivery), put_part, self._transport, self._upload,
             self._source, delivery.part, delivery.puts, self._number(delivery), mark,
-            self._lifeline)
+            self._stop_signal)
 
     def _was_put(self, delivery: _Delivery, result: Union[str, Exception]) -> None:
         self._putting -= 1
@@ -232,7 +232,7 @@ class Parts:
         call = self._upload.finish(self._plan, delivery.part, delivery.md5)
         self._start(
             _CONFIRM, partial(self._was_finished, delivery), self._transport.attempt, call,
-            self._lifeline)
+            self._stop_signal)
 
     def _was_finished(self, delivery: _Delivery, outcome: Outcome) -> None:
         self._finishing -= 1

@@ -1,4 +1,4 @@
-"""Threads that work for one upload, and the way to stop them."""
+"""The worker threads of one upload: pools of them, and how they are stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Callable, Optional, Set, TypeVar
 
-from ..net.stopping import Aborted, Lifeline
+from ..net.stopping import Aborted, StopSignal
 from ..source.hashing import wait_until_ended
 
 _JOIN_TURN = 0.02
@@ -18,15 +18,15 @@ JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
 _T = TypeVar("_T")
 
 
-class Crew:
-    """Pools of threads with one stop signal.
+class Workers:
+    """Thread pools with one stop signal.
 
     :param sizes: threads at the most, for each pool; they are started as they are needed
-    :ivar lifeline: the stop signal, which the work has to heed
+    :ivar stop_signal: the stop signal, which the work has to heed
     """
 
     def __init__(self, *sizes: int) -> None:
-        self.lifeline = Lifeline()
+        self.stop_signal = StopSignal()
         threads: Set[threading.Thread] = set()
         self._threads = threads
         self._pools = [
@@ -58,10 +58,10 @@ class Crew:
             return self._done.get(timeout=timeout)
         return None
 
-    def cut(self) -> None:
+    def begin_stop(self) -> None:
         """Stop the work; may be repeated, and does not wait for its end."""
-        stopped = self.lifeline.is_set()
-        self.lifeline.cut()
+        stopped = self.stop_signal.is_set()
+        self.stop_signal.set()
         if not stopped:
             self._done.put(None)
 
@@ -71,11 +71,11 @@ class Crew:
         :param give_up: another monotonic time for that
         """
         # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
-        self.cut()
+        self.begin_stop()
         give_up = give_up or time.monotonic() + JOIN_TIMEOUT
         while self._pending and time.monotonic() < give_up:
             self.next_done(_JOIN_TURN)
-            self.cut()  # also what was about to connect the first time
+            self.begin_stop()  # also what was about to connect the first time
         # What begins from now on finds the stop signal first.
         for pool in self._pools:
             pool.shutdown(wait=False)

@@ -22,7 +22,7 @@ from qqchunk import (
     UploadError,
 )
 from qqchunk.emulator import Emulator, Fault, Request
-from qqchunk.net.stopping import Abort
+from qqchunk.net.stopping import StopSignal
 from qqchunk.protocol.retry import Policy
 from tests.behaviour.recovery import (
     BIG,
@@ -56,7 +56,7 @@ def upload(emulator: Emulator, content: Any, *, retries: int = 2, **options: Any
 def delays(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     """The waits between repeats of a call, which take no time but on their own clock."""
     waited: List[float] = []
-    monkeypatch.setattr(Abort, "wait", lambda self, delay: waited.append(delay))
+    monkeypatch.setattr(StopSignal, "wait", lambda self, delay: waited.append(delay))
     monkeypatch.setattr(
         "qqchunk.transfer.arguments.Policy", functools.partial(Policy, clock=lambda: sum(waited)))
     return waited

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
-from qqchunk.transfer.workers import Crew
+from qqchunk.transfer.workers import Workers
 from qqchunk.emulator import Emulator, Fault
 from qqchunk.transfer.operation import Operation
 from qqchunk.source.ranges import FileSource
@@ -299,7 +299,7 @@ def test_call_that_was_stopped_gets_no_more_threads() -> None:
     operation = Operation()
     operation.stop()
     with pytest.raises(Aborted):
-        operation.hire(1)
+        operation.add_workers(1)
 
 
 def test_no_thread_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,14 +316,14 @@ def test_no_thread_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
         assert own_threads() == []
 
 
-def test_crew_that_has_stopped_needs_no_garbage_collector() -> None:
-    crew = Crew(1, 1)
-    assert crew.submit(0, int, "7").result() == 7
-    crew.stop()
-    left = weakref.ref(crew)
+def test_workers_that_have_stopped_need_no_garbage_collector() -> None:
+    workers = Workers(1, 1)
+    assert workers.submit(0, int, "7").result() == 7
+    workers.stop()
+    left = weakref.ref(workers)
     gc.disable()
     try:
-        del crew
+        del workers
         assert left() is None
     finally:
         gc.enable()

@@ -15,7 +15,7 @@ import requests
 from qqchunk.net.auth import BearerAuth, NoAuth, TokenKeeper
 from qqchunk.errors import AuthenticationError, UploadError
 from qqchunk.protocol.values import Secret
-from qqchunk.net.stopping import Abort, Aborted
+from qqchunk.net.stopping import Aborted, StopSignal
 
 PATIENCE = 5.0  # seconds a test waits for another thread before it fails
 
@@ -65,7 +65,7 @@ class Asking(threading.Thread):
 
     def __init__(self, keeper: TokenKeeper, fetch: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
-        self.abort = Abort()
+        self.stop = StopSignal()
         self.token: Optional[Secret] = None
         self.error: Optional[BaseException] = None
         self._keeper = keeper
@@ -74,7 +74,7 @@ class Asking(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.token = self._keeper.get(self._fetch, self.abort)
+            self.token = self._keeper.get(self._fetch, self.stop)
         except BaseException as error:
             self.error = error
 
@@ -110,7 +110,7 @@ def waiting(keeper: TokenKeeper, fetch: Callable[[], Any], count: int = 1) -> Li
 
 
 def get(keeper: TokenKeeper, fetch: Callable[[], Any]) -> Secret:
-    return keeper.get(fetch, Abort())
+    return keeper.get(fetch, StopSignal())
 
 
 # How long it is kept
@@ -309,7 +309,7 @@ def test_waiter_that_is_aborted_leaves_while_the_fetch_goes_on() -> None:
     with one_fetching(keeper) as (gate, leader):
         aborted, patient = waiting(keeper, never, 2)
         began = time.monotonic()
-        aborted.abort.set()
+        aborted.stop.set()
         aborted.result()
         assert time.monotonic() - began < 1.0
         assert isinstance(aborted.error, Aborted)
@@ -321,18 +321,18 @@ def test_waiter_that_is_aborted_leaves_while_the_fetch_goes_on() -> None:
 def test_aborted_thread_gets_no_token_even_if_there_is_one() -> None:
     keeper = TokenKeeper()
     get(keeper, Office())
-    abort = Abort()
-    abort.set()
+    stop = StopSignal()
+    stop.set()
     with pytest.raises(Aborted):
-        keeper.get(never, abort)
+        keeper.get(never, stop)
 
 
 def test_thread_that_was_stopped_before_it_fetched_holds_up_nobody() -> None:
     keeper = TokenKeeper()
-    abort = Abort()
-    abort.set()
+    stop = StopSignal()
+    stop.set()
     with pytest.raises(Aborted):
-        keeper.get(never, abort)
+        keeper.get(never, stop)
     assert get(keeper, Office()) == "t1"
 
 

@@ -16,7 +16,7 @@ from qqchunk.errors import (
     TransportError,
     UploadError,
 )
-from qqchunk.net.stopping import Abort, Aborted
+from qqchunk.net.stopping import Aborted, StopSignal
 from qqchunk.protocol.retry import Attempts, Policy
 
 
@@ -291,43 +291,43 @@ def test_waits_by_the_clock_do_not_use_up_retries() -> None:
 
 
 def test_abort_that_was_not_set_stops_nothing() -> None:
-    abort = Abort()
-    abort.check()
-    abort.wait(0.0)
-    assert not abort.is_set()
+    stop = StopSignal()
+    stop.check()
+    stop.wait(0.0)
+    assert not stop.is_set()
 
 
 def test_abort_that_was_set_stops_everything() -> None:
-    abort = Abort()
-    abort.set()
-    abort.set()
-    assert abort.is_set()
+    stop = StopSignal()
+    stop.set()
+    stop.set()
+    assert stop.is_set()
     with pytest.raises(Aborted):
-        abort.check()
+        stop.check()
     with pytest.raises(Aborted):
-        abort.wait(60.0)
+        stop.wait(60.0)
 
 
 def test_wait_takes_as_long_as_it_was_told() -> None:
     began = time.monotonic()
-    Abort().wait(0.05)
+    StopSignal().wait(0.05)
     assert 0.045 <= time.monotonic() - began < 2.0
 
 
 def test_abort_ends_a_wait_at_once() -> None:
-    abort = Abort()
+    stop = StopSignal()
     ended: List[bool] = []
 
     def wait() -> None:
         try:
-            abort.wait(50.0)
+            stop.wait(50.0)
         except Aborted:
             ended.append(True)
 
     thread = threading.Thread(target=wait)
     thread.start()
     time.sleep(0.02)
-    abort.set()
+    stop.set()
     thread.join(2.0)
     assert ended == [True]
     assert not thread.is_alive()
@@ -338,8 +338,8 @@ def test_stop_signal_is_no_upload_error() -> None:
 
 
 def test_second_stop_wants_no_lock_that_an_interrupt_of_the_first_left_taken() -> None:
-    abort = Abort()
-    abort.set()
-    with abort._event._cond:  # type: ignore[attr-defined]
-        abort.set()
-        assert abort.is_set()
+    stop = StopSignal()
+    stop.set()
+    with stop._event._cond:  # type: ignore[attr-defined]
+        stop.set()
+        assert stop.is_set()
