@@ -4,14 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
+    from .behaviour import Behaviour as Behaviour
     from .core import Emulator as Emulator
     from .faults import Fault as Fault
     from .files import StoredFile as StoredFile
     from .journal import Request as Request
 
 # Imported when they are first asked for: pytest imports this package to know of its fixture.
-_HOMES = {"Emulator": "core", "Fault": "faults", "Request": "journal", "StoredFile": "files"}
-__all__ = ["Emulator", "Fault", "Request", "StoredFile"]
+_HOMES = {
+    "Behaviour": "behaviour",
+    "Emulator": "core",
+    "Fault": "faults",
+    "Request": "journal",
+    "StoredFile": "files",
+}
+__all__ = ["Behaviour", "Emulator", "Fault", "Request", "StoredFile"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,38 +21,68 @@ class Behaviour:
     """The options of an :class:`~qqchunk.emulator.Emulator`, under the same names.
 
     The emulator reads them anew for each request, so a test may change one half-way:
-    ``emulator.behaviour.latency = 0.1``. See ``Emulator`` for what each one means.
+    ``emulator.behaviour.latency = 0.1``.
     """
 
+    #: The one bot there is.
     app_id: str
     client_secret: str
+    #: Number of the first part; the live platform counts from 1.
     index_base: int
+    #: ``"mixed"`` as live (block sizes and ``expires_in`` as text, the rest numbers), or
+    #: ``"text"``, ``"number"``, ``"float"`` for all of them.
     numbers: str
+    #: Where ``concurrency`` and its fellows are: ``"nested"`` in ``upload_config``, ``"flat"``,
+    #: ``"both"`` (worthless values at the top level) or ``"none"``.
     config: str
+    #: Put the fields of every good reply under ``data``.
     wrapped: bool
+    #: List the parts out of order.
     shuffled: bool
+    #: ``part_list``, ``part_index`` and ``url`` instead of ``parts``, ``index``, ``presigned_url``.
     aliases: bool
+    #: Whether each part names its size, and its index.
     part_sizes: bool
     part_indexes: bool
+    #: What prepare answers, in bytes and seconds. Ints are spelled as ``numbers`` says, anything
+    #: else is sent as it is.
     block_size: object
     concurrency: object
     retry_timeout: object
     retry_delay: object
+    #: ``expires_in`` of a token, in seconds. One that is no positive number is sent all the same;
+    #: the token then lives 7200 s.
     token_ttl: object
+    #: Seconds until presigned URLs expire.
     url_ttl: float
+    #: Seconds after which an upload that was not completed is forgotten.
     upload_ttl: float
+    #: Bytes that may be uploaded; there is no midnight here.
     daily_quota: int
+    #: Bytes.
     max_file_size: int
+    #: Where the quota is charged, ``"prepare"`` or ``"complete"``.
     quota_stage: str
+    #: ``ttl`` of a ``file_info`` in seconds; 0 for no end, None to leave it out.
     file_info_ttl: object
+    #: ``"finish"`` or ``"complete"``.
     part_md5_checked_at: str
+    #: Whether a repetition after success succeeds.
     finish_repeatable: bool
     complete_repeatable: bool
+    #: Answer prepare for content that is already here with no parts and a ``file_info``; with
+    #: ``"complete"``, with no parts only: complete then gives it.
     instant: Union[bool, str]
+    #: Each part's first so many part_finish calls are answered 40093001.
     busy_finishes: int
+    #: Seconds added to each API call.
     latency: float
+    #: Enforce 10 prepare, 10 finish and 50 files calls a second (22009).
     rate_limits: bool
+    #: False lets the bytes go once they were checked; :meth:`Emulator.received` is then not
+    #: available, :meth:`Emulator.stored` is.
     keep_bodies: bool
+    #: Host name in presigned URLs, if it shall be another name of the emulator's host.
     storage_host: Optional[str]
 
     def __post_init__(self) -> None:

@@ -30,39 +30,9 @@ class Emulator:
     Any openid is a known user and a known group. All options can be changed while it runs,
     through :attr:`behaviour`.
 
-    :param app_id, client_secret: the one bot there is.
-    :param index_base: number of the first part; the live platform counts from 1.
-    :param numbers: ``"mixed"`` as live (block sizes and ``expires_in`` as text, the rest numbers),
-        ``"text"``, ``"number"`` or ``"float"`` for all of them.
-    :param config: where ``concurrency`` and its fellows are: ``"nested"`` in ``upload_config``,
-        ``"flat"``, ``"both"`` (worthless values at the top level) or ``"none"``.
-    :param wrapped: put the fields of every good reply under ``data``.
-    :param shuffled: list the parts out of order.
-    :param aliases: ``part_list``, ``part_index`` and ``url`` instead of ``parts``, ``index`` and
-        ``presigned_url``.
-    :param part_sizes, part_indexes: whether each part names its size and its index.
-    :param block_size, concurrency, retry_timeout, retry_delay: what prepare answers (bytes and
-        seconds). Ints are spelled as ``numbers`` says, anything else is sent as it is.
-    :param token_ttl: ``expires_in`` of a token, in seconds. One that is no positive number is
-        sent all the same; the token then lives 7200 s.
-    :param url_ttl: seconds until presigned URLs expire.
-    :param upload_ttl: seconds after which an upload that was not completed is forgotten.
-    :param daily_quota: bytes that may be uploaded; there is no midnight here.
-    :param max_file_size: bytes.
-    :param quota_stage: where the quota is charged, ``"prepare"`` or ``"complete"``.
-    :param file_info_ttl: ``ttl`` of a ``file_info`` in seconds; 0 for no end, None to leave it out.
-    :param part_md5_checked_at: ``"finish"`` or ``"complete"``.
-    :param finish_repeatable, complete_repeatable: whether a repetition after success succeeds.
-    :param instant: answer prepare for content that is already here with no parts and a
-        ``file_info``; with ``"complete"``, with no parts only: complete then gives it.
-    :param busy_finishes: each part's first so many part_finish calls are answered 40093001.
-    :param latency: seconds added to each API call.
-    :param rate_limits: enforce 10 prepare, 10 finish and 50 files calls a second (22009).
-    :param keep_bodies: False lets the bytes go once they were checked; :meth:`received` is then
-        not available, :meth:`stored` is.
+    :param app_id … storage_host: how it behaves, see :class:`Behaviour`.
     :param ssl_context: a server-side context, for https.
     :param host, port: where to listen (IPv4); port 0 takes a free one.
-    :param storage_host: host name in presigned URLs, if it shall be another name of ``host``.
     :param faults: faults from the start, see :class:`Fault`.
     :param seed: for the draws of faults with a ``chance``.
     :raises ValueError: for an option that has no such value.
@@ -123,7 +93,7 @@ class Emulator:
         #: One line for each thing a client did that the platform's contract forbids.
         self.refusals: List[str] = self._journal.refusals
         #: Bodies of the messages taken, with ``scene`` and ``target`` added.
-        self.messages: List[Dict[str, object]] = self._service.message_desk.messages
+        self.messages: List[Dict[str, object]] = self._service.messages.messages
 
     def start(self) -> "Emulator":
         """Begin to listen. After :meth:`stop` it starts again on the same port, knowing all.
@@ -198,11 +168,11 @@ class Emulator:
 
         :raises KeyError: if no upload was given this ``file_info``.
         """
-        return self._service.shelf.get(file_info)
+        return self._service.files.get(file_info)
 
     def forget(self, file_info: str) -> None:
         """Drop an uploaded file, for long runs that must not grow."""
-        self._service.shelf.forget(file_info)
+        self._service.files.forget(file_info)
 
     def fail(
         self,
@@ -242,7 +212,7 @@ class Emulator:
 
     def expire_files(self) -> None:
         """End every ``file_info`` handed out so far."""
-        self._service.shelf.expire()
+        self._service.files.expire()
 
     def _serve(self, connection: Connection) -> None:
         if self._ssl_context is not None:

@@ -10,8 +10,9 @@ from typing import Dict, Optional
 from urllib.parse import urlsplit
 
 from .behaviour import Behaviour
+from .digests import digest
 from .fields import check_srv_send_msg, file_type_of, text
-from .files import Shelf, digest
+from .files import FileRegistry
 from .replies import Refused, Reply, bad_request, error_reply, json_reply
 
 DOWNLOAD_TIMEOUT = 2.0  # seconds without progress; stopping the emulator may wait that long
@@ -25,22 +26,22 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
-class DownloadDesk:
+class DownloadService:
     """Answers ``/files`` with a ``url`` or with ``file_data``."""
 
-    def __init__(self, behaviour: Behaviour, shelf: Shelf) -> None:
+    def __init__(self, behaviour: Behaviour, files: FileRegistry) -> None:
         self._behaviour = behaviour
-        self._shelf = shelf
+        self._files = files
 
     def take(self, scene: str, body: Dict[str, object]) -> Reply:
         file_type = file_type_of(body)
         check_srv_send_msg(body)
         name = self._name(file_type, body)
         content = self._inline(body) if "file_data" in body else self._download(body)
-        self._shelf.check(file_type, None, len(content))
-        self._shelf.charge(len(content), self._behaviour.quota_stage)
-        stored = self._shelf.add(scene, file_type, name or "file", digest([content]), [content])
-        return json_reply(self._behaviour.wrap(self._shelf.reply_fields(stored)))
+        self._files.check(file_type, None, len(content))
+        self._files.charge(len(content), self._behaviour.quota_stage)
+        stored = self._files.add(scene, file_type, name or "file", digest([content]), [content])
+        return json_reply(self._behaviour.wrap(self._files.reply_fields(stored)))
 
     def _name(self, file_type: int, body: Dict[str, object]) -> Optional[str]:
         if "file_name" not in body:

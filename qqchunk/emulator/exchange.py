@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import Optional, cast
 
-from . import mischief
 from .connections import Connection
-from .faults import FaultScript
+from .digests import new_md5
+from .faults import Fault, FaultScript
 from .journal import Journal, Request
 from .replies import Reply, gateway_page
 from .service import Admission, Call, Service, read_json, read_path
@@ -49,12 +48,15 @@ class Exchange:
             handler.close_connection = True  # where the next request starts, nobody knows
         self.received = 0
         self._buffer: Optional[bytearray] = None
-        self._md5 = hashlib.md5()
+        self._md5 = new_md5()
         self._admission: Optional[Admission] = None
         self._entry: Optional[Request] = None
 
-    def run(self, script: FaultScript) -> None:
-        """Handle the request, with the fault that is due if there is one."""
+    def begin(self, script: FaultScript) -> Optional[Fault]:
+        """Write the request down and give the fault that is due for it, if there is one.
+
+        The body of an API call is read first, that of a PUT is left to what follows.
+        """
         if self.call.stage == "put":
             self._admission = self._service.admit(self.call)
             if self._admission.part is not None:
@@ -71,17 +73,16 @@ class Exchange:
             fault=fault.kind if fault else None,
         )
         self._journal.begin(self._entry)
-        try:
-            if call.stage != "put":
-                self.stopping.wait(self._service.behaviour.latency)
-            if fault is not None:
-                mischief.play(fault, self)
-            elif not self._readable or (self._buffer is None and call.stage != "put"):
-                self._answer_unreadable()
-            else:
-                self.answer(self.process())
-        finally:
-            self.record(None)
+        if call.stage != "put":
+            self.stopping.wait(self._service.behaviour.latency)
+        return fault
+
+    def respond(self) -> None:
+        """Let the platform act on the request, and send its reply."""
+        if not self._readable or (self._buffer is None and self.call.stage != "put"):
+            self._answer_unreadable()
+        else:
+            self.answer(self.process())
 
     def _answer_unreadable(self) -> None:
         """Refuse a body of unknown length or above all measure, without trusting its framing."""

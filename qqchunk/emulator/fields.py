@@ -6,7 +6,7 @@ import string
 from typing import Dict, Tuple
 
 from .behaviour import as_size
-from .files import Digests
+from .digests import Digests
 from .replies import Refused, bad_request, error_reply
 
 _LOWER_HEX = set(string.hexdigits.lower())

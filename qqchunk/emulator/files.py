@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple
 
 from .behaviour import Behaviour, as_seconds
+from .digests import Bytes, Digests
 from .replies import Refused, error_reply
 
-MD5_10M_SIZE = 10_002_432  # bytes; the platform's figure, not 10 MiB
-Bytes = Union[bytes, bytearray]
-
 _FORMATS = {1: (".png", ".jpg", ".jpeg"), 2: (".mp4",), 3: (".silk",)}
-
-
-@dataclass(frozen=True)
-class Digests:
-    """Size in bytes and lower-case hex digests of some content."""
-
-    size: int
-    md5: str
-    sha1: str
-    #: md5 of the first 10 002 432 bytes.
-    md5_10m: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +34,7 @@ class StoredFile:
     expires_at: float
 
 
-class Shelf:
+class FileRegistry:
     """Keeps the files and the day's quota."""
 
     def __init__(self, behaviour: Behaviour) -> None:
@@ -77,7 +63,7 @@ class Shelf:
     def add(
         self, scene: str, file_type: int, name: str, digests: Digests, chunks: Sequence[Bytes]
     ) -> StoredFile:
-        """Put a file on the shelf under a new ``file_info``."""
+        """Put a file on the files under a new ``file_info``."""
         stored = StoredFile(
             file_info=base64.b64encode(os.urandom(90)).decode() + "+/==",
             file_uuid=base64.b64encode(uuid.uuid4().bytes).decode(),
@@ -139,22 +125,3 @@ class Shelf:
         if self._behaviour.file_info_ttl is not None:
             fields["ttl"] = self._behaviour.spell(self._behaviour.file_info_ttl)
         return fields
-
-
-def digest(chunks: Sequence[Bytes]) -> Digests:
-    """Work out size and digests of content given in pieces."""
-    md5, sha1 = hashlib.md5(), hashlib.sha1()
-    head: Optional[str] = None
-    size = 0
-    for chunk in chunks:
-        with memoryview(chunk) as view:
-            sha1.update(view)
-            cut = max(0, MD5_10M_SIZE - size)
-            if head is None and len(view) > cut:
-                md5.update(view[:cut])
-                head = md5.hexdigest()
-                md5.update(view[cut:])
-            else:
-                md5.update(view)
-            size += len(view)
-    return Digests(size, md5.hexdigest(), sha1.hexdigest(), head or md5.hexdigest())

@@ -1,4 +1,4 @@
-"""HTTP parsing, by the standard library; everything after the headers is the exchange's."""
+"""HTTP parsing, by the standard library; what follows the headers is in exchange.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler
 
 from .connections import Connection, Listener
 from .exchange import Exchange
+from .fault_actions import apply_fault
 from .faults import FaultScript
 from .journal import Journal
 from .service import Service
@@ -35,7 +36,14 @@ class Handler(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         stopping = self._listener.stopping
         exchange = Exchange(self, self._connection, self._service, self._journal, stopping)
-        exchange.run(self._script)
+        fault = exchange.begin(self._script)
+        try:
+            if fault is None:
+                exchange.respond()
+            else:
+                apply_fault(fault, exchange)
+        finally:
+            exchange.record(None)  # where no reply was recorded there was none
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _exchange
 

@@ -9,20 +9,20 @@ import time
 from typing import Dict, List, Optional, Set, Tuple
 
 from .behaviour import Behaviour
-from .files import Shelf
+from .files import FileRegistry
 from .replies import Refused, Reply, bad_request, error_reply, json_reply
 
 _BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 _Seen = Tuple[str, str, str, str, int]
 
 
-class MessageDesk:
+class MessageService:
     """Takes messages and keeps them in ``messages``."""
 
-    def __init__(self, behaviour: Behaviour, shelf: Shelf) -> None:
+    def __init__(self, behaviour: Behaviour, files: FileRegistry) -> None:
         self.messages: List[Dict[str, object]] = []
         self._behaviour = behaviour
-        self._shelf = shelf
+        self._files = files
         self._lock = threading.Lock()
         self._seen: Set[_Seen] = set()
 
@@ -58,7 +58,7 @@ class MessageDesk:
             media = body.get("media")
             if not isinstance(media, dict) or not isinstance(media.get("file_info"), str):
                 raise bad_request("a media message without media.file_info")
-            if not self._shelf.usable(media["file_info"], scene):
+            if not self._files.usable(media["file_info"], scene):
                 raise Refused(error_reply(304080))
 
     def _timestamp(self) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional
 
 from .behaviour import DEFAULT_BLOCK_SIZE, Behaviour, as_size
-from .files import Bytes
+from .digests import Bytes
 
 
 @dataclass

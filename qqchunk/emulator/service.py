@@ -10,18 +10,19 @@ from typing import Optional
 from urllib.parse import unquote
 
 from .behaviour import Behaviour
-from .downloads import DownloadDesk
-from .files import Bytes, Shelf
+from .digests import Bytes
+from .downloads import DownloadService
+from .files import FileRegistry
 from .journal import Journal
-from .messages import MessageDesk
+from .messages import MessageService
 from .plan import PlannedPart
 from .rates import RateLimiter
 from .replies import (
     Refused, Reply, bad_request, bad_signature, error_reply, json_reply, storage_error,
 )
 from .signing import Signer
-from .tokens import TokenOffice, is_json
-from .uploads import UploadDesk
+from .tokens import TokenService, is_json
+from .uploads import UploadService
 
 _API = re.compile(r"/v2/(users|groups)/([^/]+)/(upload_prepare|upload_part_finish|files|messages)")
 _STORAGE = re.compile(r"/robot_upload/[^/]+/(?P<upload>[^/]+)/part_(?P<part>\d+)")
@@ -84,11 +85,11 @@ class Service:
         self.behaviour = behaviour
         self._journal = journal
         self._signer = Signer()
-        self.tokens = TokenOffice(behaviour)
-        self.shelf = Shelf(behaviour)
-        self.uploads = UploadDesk(behaviour, self.shelf, self._signer)
-        self.message_desk = MessageDesk(behaviour, self.shelf)
-        self._downloads = DownloadDesk(behaviour, self.shelf)
+        self.tokens = TokenService(behaviour)
+        self.files = FileRegistry(behaviour)
+        self.uploads = UploadService(behaviour, self.files, self._signer)
+        self.messages = MessageService(behaviour, self.files)
+        self._downloads = DownloadService(behaviour, self.files)
         self._rates = RateLimiter()
 
     def answer(self, call: Call) -> Reply:
@@ -127,7 +128,7 @@ class Service:
             return self.uploads.complete(call.scene, call.target, body)
         if call.stage == "url":
             return self._downloads.take(call.scene, body)
-        return self.message_desk.send(call.scene, call.target, body)
+        return self.messages.send(call.scene, call.target, body)
 
     def admit(self, call: Call) -> "Admission":
         """Judge a request to storage by its headers alone."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import time
 from typing import List, Tuple
 from urllib.parse import quote, unquote, unquote_plus
+
+from .digests import new_sha1
 
 
 class Signer:
@@ -63,7 +64,7 @@ class Signer:
     def _signature(self, method: str, path: str, pairs: List[Tuple[str, str]]) -> str:
         lines = [method, unquote(path), *(f"{name}={value}" for name, value in sorted(pairs))]
         text = "\n".join(lines).encode("utf-8", "surrogatepass")
-        return hmac.new(self._key, text, hashlib.sha1).hexdigest()
+        return hmac.new(self._key, text, new_sha1).hexdigest()
 
 
 def _escape(value: str) -> str:

@@ -13,7 +13,7 @@ from .replies import Refused, Reply, error_reply, json_reply
 OLD_TOKEN_LIFE = 60.0  # seconds a token lives on once a newer one was fetched
 
 
-class TokenOffice:
+class TokenService:
     """Issues access tokens for the one bot there is, and recognises them."""
 
     def __init__(

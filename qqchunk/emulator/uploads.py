@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from . import fields as wanted
 from .behaviour import Behaviour, as_size
-from .files import Bytes, Digests, Shelf, StoredFile, digest
+from .digests import Bytes, Digests, digest
+from .files import FileRegistry, StoredFile
 from .plan import PlannedPart, cut, plan_fields
 from .replies import Refused, Reply, bad_request, error_reply, expired_url, json_reply
 from .signing import Signer
@@ -39,12 +40,12 @@ class Upload:
     delivered: bool = False
 
 
-class UploadDesk:
+class UploadService:
     """Answers the calls about uploads in parts."""
 
-    def __init__(self, behaviour: Behaviour, shelf: Shelf, signer: Signer) -> None:
+    def __init__(self, behaviour: Behaviour, files: FileRegistry, signer: Signer) -> None:
         self._behaviour = behaviour
-        self._shelf = shelf
+        self._files = files
         self._signer = signer
         self._lock = threading.Lock()
         self._uploads: Dict[str, Upload] = {}
@@ -53,11 +54,11 @@ class UploadDesk:
 
     def prepare(self, scene: str, target: str, body: Dict[str, object]) -> Reply:
         file_type, name, digests = wanted.prepare_fields(body)
-        self._shelf.check(file_type, name, digests.size)
+        self._files.check(file_type, name, digests.size)
         behaviour = self._behaviour
-        known = self._shelf.known(scene, digests) if behaviour.instant else None
+        known = self._files.known(scene, digests) if behaviour.instant else None
         if known is None:
-            self._shelf.charge(digests.size, "prepare")
+            self._files.charge(digests.size, "prepare")
         planned = [] if known else cut(digests.size, behaviour)
         now = time.monotonic()
         upload = Upload(
@@ -74,8 +75,8 @@ class UploadDesk:
         urls = [self._sign("PUT", upload, part) for part in planned]
         fields = plan_fields(behaviour, upload.id, digests.size, planned, urls)
         if known and behaviour.instant is True:
-            stored = self._shelf.again(known, file_type, name)
-            fields.update(self._shelf.reply_fields(stored))
+            stored = self._files.again(known, file_type, name)
+            fields.update(self._files.reply_fields(stored))
             return json_reply(behaviour.wrap(fields))
         with self._lock:
             oldest = now - behaviour.upload_ttl
@@ -154,8 +155,8 @@ class UploadDesk:
 
     def _merge(self, upload: Upload) -> Reply:
         if upload.known:
-            again = self._shelf.again(upload.known, upload.file_type, upload.name)
-            return json_reply(self._behaviour.wrap(self._shelf.reply_fields(again)))
+            again = self._files.again(upload.known, upload.file_type, upload.name)
+            return json_reply(self._behaviour.wrap(self._files.reply_fields(again)))
         chunks = []
         for part in upload.parts.values():
             if part.body is None or not part.finished:
@@ -166,12 +167,12 @@ class UploadDesk:
         if came != upload.digests:
             note = f"the bytes that came are not the file announced: {came} for {upload.digests}"
             raise Refused(error_reply(850019), note)
-        self._shelf.charge(came.size, "complete")
-        stored = self._shelf.add(upload.scene, upload.file_type, upload.name, came, chunks)
+        self._files.charge(came.size, "complete")
+        stored = self._files.add(upload.scene, upload.file_type, upload.name, came, chunks)
         first = next(iter(upload.parts.values()))
         for part in upload.parts.values():
             part.body = None
-        fields = self._shelf.reply_fields(stored)
+        fields = self._files.reply_fields(stored)
         fields["raw_url"] = self._sign("GET", upload, first)
         return json_reply(self._behaviour.wrap(fields))
 

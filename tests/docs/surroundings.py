@@ -24,7 +24,7 @@ from django.test import RequestFactory
 
 from qqchunk import Uploader
 from qqchunk.emulator import Emulator
-from qqchunk.emulator.downloads import DownloadDesk
+from qqchunk.emulator.downloads import DownloadService
 
 OPENID = "0123456789ABCDEF0123456789ABCDEF"
 GROUP_OPENID = "FEDCBA9876543210FEDCBA9876543210"
@@ -89,7 +89,7 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
 
 @around("upload-url")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
-    monkeypatch.setattr(DownloadDesk, "_download", lambda desk, body: body["url"].encode())
+    monkeypatch.setattr(DownloadService, "_download", lambda service, body: body["url"].encode())
     yield
     assert content_of(platform, platform.messages[0]) == b"https://example.com/photo.jpg"
 

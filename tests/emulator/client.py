@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import json
 import ssl
 import time
+from hashlib import md5, sha1
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -34,9 +34,9 @@ class Answer(NamedTuple):
 
 def digests(content: bytes) -> Dict[str, str]:
     return {
-        "md5": hashlib.md5(content).hexdigest(),
-        "sha1": hashlib.sha1(content).hexdigest(),
-        "md5_10m": hashlib.md5(content[:MD5_10M_SIZE]).hexdigest(),
+        "md5": md5(content).hexdigest(),
+        "sha1": sha1(content).hexdigest(),
+        "md5_10m": md5(content[:MD5_10M_SIZE]).hexdigest(),
     }
 
 
@@ -104,7 +104,7 @@ class Bot:
     ) -> Answer:
         fields = {
             "upload_id": plan["upload_id"], "part_index": index, "block_size": str(len(block)),
-            "md5": hashlib.md5(block).hexdigest(),
+            "md5": md5(block).hexdigest(),
         }
         return self.api(f"/v2/{to}/upload_part_finish", changed(fields, changes))
 

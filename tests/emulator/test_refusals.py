@@ -13,7 +13,7 @@ import pytest
 from qqchunk.emulator import Emulator
 from qqchunk.emulator.rates import RateLimiter
 from qqchunk.emulator.replies import Refused
-from qqchunk.emulator.tokens import TokenOffice
+from qqchunk.emulator.tokens import TokenService
 from tests.emulator.client import CONTENT, MD5_10M_SIZE, Bot, digests, notes, serving, wait_for
 
 
@@ -169,22 +169,22 @@ def test_token_ends_after_its_ttl() -> None:
 
 def test_old_token_lives_sixty_seconds_beside_a_new_one(bot: Bot) -> None:
     now = [0.0]
-    office = TokenOffice(bot.emulator.behaviour, clock=lambda: now[0])
+    service = TokenService(bot.emulator.behaviour, clock=lambda: now[0])
     credentials = {"appId": bot.emulator.app_id, "clientSecret": bot.emulator.client_secret}
     old, new = (
-        "QQBot " + json.loads(office.issue("application/json", credentials).body)["access_token"]
+        "QQBot " + json.loads(service.issue("application/json", credentials).body)["access_token"]
         for _ in range(2)
     )
     now[0] = 59.9
-    office.check(old)
+    service.check(old)
     now[0] = 60.0
     with pytest.raises(Refused):
-        office.check(old)
+        service.check(old)
     now[0] = 7199.9
-    office.check(new)
+    service.check(new)
     now[0] = 7200.0
     with pytest.raises(Refused):
-        office.check(new)
+        service.check(new)
 
 
 # Prepare

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import http.client
+import importlib
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 import warnings
@@ -187,6 +190,26 @@ def test_expect_continue_is_answered() -> None:
             b"Content-Length: 2\r\n\r\n"
         )
         assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 9), reason="hashlib cannot say what a digest is for")
+def test_digests_are_had_in_fips_mode_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("md5", "sha1"):
+
+        def new(data: bytes = b"", *, usedforsecurity: bool = True, real: Any = name) -> Any:
+            if usedforsecurity:
+                raise ValueError("[digital envelope routines] unsupported")
+            return hashlib.new(real, data)
+
+        monkeypatch.setattr(f"hashlib.{name}", new)
+    modules = [name for name in sys.modules if name.startswith("qqchunk.emulator")]
+    for module in modules:
+        monkeypatch.delitem(sys.modules, module)
+    fresh = importlib.import_module("qqchunk.emulator")
+    with fresh.Emulator(block_size=100) as emulator:
+        bot = Bot(emulator)
+        assert emulator.received(bot.upload()["file_info"]) == CONTENT
+        bot.connection.close()
 
 
 # TLS

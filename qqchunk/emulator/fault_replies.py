@@ -1,4 +1,4 @@
-"""A fault's options read, and the reply they describe."""
+"""The reply that a fault's options describe."""
 
 from __future__ import annotations
 

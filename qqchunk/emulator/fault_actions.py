@@ -1,21 +1,19 @@
-"""Playing a fault on one exchange."""
+"""What each kind of fault does to a request and its reply."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Callable, Dict, Tuple
+from typing import Callable, Dict, Tuple
 
+from .exchange import Exchange
 from .faults import Fault
 from .replies import Reply, bad_signature, error_reply, expired_url, gateway_page, json_reply
-from .scripted import Options, headers_of, number, scripted_reply, status_of
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
+from .fault_replies import Options, headers_of, number, scripted_reply, status_of
 
 
-def play(fault: Fault, exchange: Exchange) -> None:
+def apply_fault(fault: Fault, exchange: Exchange) -> None:
     """Handle the exchange the way the fault's kind says."""
-    _PLAYS[fault.kind](exchange, fault.options)
+    _ACTIONS[fault.kind](exchange, fault.options)
 
 
 def _status(exchange: Exchange, options: Options) -> None:
@@ -209,7 +207,7 @@ def _endless_continue(exchange: Exchange, options: Options) -> None:
         exchange.stopping.wait(delay)
 
 
-_PLAYS: Dict[str, Callable[[Exchange, Options], None]] = {
+_ACTIONS: Dict[str, Callable[[Exchange, Options], None]] = {
     "status": _status,
     "code": _code,
     "busy": _busy,
