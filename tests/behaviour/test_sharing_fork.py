@@ -42,7 +42,7 @@ def again_if_openssl_hangs(test: Callable[..., None]) -> Callable[..., None]:
     """Give a test over https a second chance: what is broken in the library breaks it twice.
 
     OpenSSL's own locks are not made for forks, and now and then a child waits for one of them
-    for ever, in SSLContext(): README says so under its limits.
+    for ever, in SSLContext(): docs/internals.rst says so under its limits.
     """
 
     @functools.wraps(test)

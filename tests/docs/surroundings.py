@@ -1,4 +1,4 @@
-"""What the READMEs' examples need beside an emulator, and what must be seen after each."""
+"""What the pages' examples need beside an emulator, and what must be seen after each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Celery bot of the README, with a real Redis and real workers, some of which are killed."""
+"""The Celery bot of the recipes, with a real Redis and real workers, some of which are killed."""
 
 from __future__ import annotations
 

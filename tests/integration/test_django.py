@@ -1,4 +1,4 @@
-"""The Django bot of the README: uploads and commands reach the chat, failures reach the person."""
+"""The Django bot of the recipes: uploads and commands reach the chat, failures reach the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Flask bot of the README: uploads and commands reach the chat, failures reach the person."""
+"""The Flask bot of the recipes: uploads and commands reach the chat, failures reach the person."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Small bots, as users would write them: the README's recipes in full, run by the tests."""
+"""Small bots, as users would write them: the recipes of docs/ in full, run by the tests."""
