@@ -70,6 +70,9 @@ class Behaviour:
     #: Whether a repetition after success succeeds.
     finish_repeatable: bool
     complete_repeatable: bool
+    #: Refuse a part_finish for a part above the ``concurrency`` lowest unconfirmed ones. Nobody
+    #: knows how the platform takes any other order: its clients at work ask for these only.
+    ordered_finishes: bool
     #: Answer prepare for content that is already here with no parts and a ``file_info``; with
     #: ``"complete"``, with no parts only: complete then gives it.
     instant: Union[bool, str]

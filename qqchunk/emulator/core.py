@@ -65,6 +65,7 @@ class Emulator:
         part_md5_checked_at: str = "finish",
         finish_repeatable: bool = True,
         complete_repeatable: bool = False,
+        ordered_finishes: bool = False,
         instant: Union[bool, str] = False,
         busy_finishes: int = 0,
         latency: float = 0.0,

@@ -38,6 +38,14 @@ def cut(size: int, behaviour: Behaviour) -> List[PlannedPart]:
     ]
 
 
+def confirmed_at_once(behaviour: Behaviour) -> int:
+    """How many parts a client that was given this plan may be confirming; 1 if none was said."""
+    told = behaviour.concurrency
+    if isinstance(told, float) and told.is_integer():
+        told = int(told)
+    return (as_size(told) if behaviour.config != "none" else None) or 1
+
+
 def plan_fields(
     behaviour: Behaviour,
     upload_id: str,

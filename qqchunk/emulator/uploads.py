@@ -6,14 +6,14 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 from urllib.parse import quote
 
 from . import fields as wanted
 from .behaviour import Behaviour, as_size
 from .digests import Bytes, Digests, digest
 from .files import FileRegistry, StoredFile
-from .plan import PlannedPart, cut, plan_fields
+from .plan import PlannedPart, confirmed_at_once, cut, plan_fields
 from .replies import Refused, Reply, bad_request, error_reply, expired_url, json_reply
 from .signing import Signer
 
@@ -30,6 +30,8 @@ class Upload:
     digests: Digests
     parts: Dict[int, PlannedPart]
     urls_end: float
+    #: How many parts may be in confirmation, if that is looked at.
+    concurrency: int
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
     #: The file of the same content that is here already; such an upload has no parts.
@@ -38,6 +40,11 @@ class Upload:
     success: Optional[Reply] = None
     #: Whether that reply went out whole.
     delivered: bool = False
+
+    def next_to_confirm(self) -> List[int]:
+        """Numbers of the lowest unconfirmed parts, as many as may be in confirmation."""
+        left = sorted(index for index, part in self.parts.items() if not part.finished)
+        return left[:self.concurrency]
 
 
 class UploadService:
@@ -70,6 +77,7 @@ class UploadService:
             digests=digests,
             parts={part.index: part for part in planned},
             urls_end=now + behaviour.url_ttl,
+            concurrency=confirmed_at_once(behaviour),
             known=known,
         )
         urls = [self._sign("PUT", upload, part) for part in planned]
@@ -121,6 +129,10 @@ class UploadService:
             raise bad_request(f"block_size {given!r} is not part {index}'s length, {part.size}")
         md5 = wanted.hex_digest(body, "md5", 32)
         with self._lock:
+            if self._behaviour.ordered_finishes and not part.finished:
+                due = upload.next_to_confirm()
+                if index not in due:
+                    raise bad_request(f"part {index} before {due}, the next to be confirmed")
             if part.finished and not self._behaviour.finish_repeatable:
                 raise Refused(error_reply(10000, message=f"part {index} is finished already"))
             if part.md5 is None and upload.success is None:
