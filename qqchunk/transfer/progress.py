@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Union
+from typing import Any, Callable, Iterator, List, Optional, Union
 
 INTERVAL = 0.05  # seconds between two reports
 
@@ -89,30 +92,51 @@ class Reporter:
         return "waiting" if self.stage == "uploading" and sum(self._marks) >= total else self.stage
 
 
+# What tqdm and the streams it writes to raise: a closed or full stream, a name that cannot be
+# spelled, a TQDM_… variable that makes no sense. All else, Celery's soft time limit above all, was
+# raised by a signal handler while the bar was drawn, and is the caller's.
+_BAR_TROUBLE = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, Warning)
+
+
 class Bar:
-    """A tqdm bar; in a notebook the notebook's.
+    """A tqdm bar; in a notebook the notebook's. One that cannot be shown gives up quietly.
 
     :raises ImportError: if tqdm is not installed
     """
 
     def __init__(self) -> None:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            tqdm = None
-        if tqdm is None:
+        self._bar: Any = None
+        self._tqdm: Any = None
+        missing = False
+        with self._giving_up():
+            try:
+                from tqdm.auto import tqdm
+            except ImportError:
+                missing = True
+            else:
+                self._tqdm = tqdm
+        if missing:
             raise ImportError(
                 "progress=True needs tqdm: pip install 'qqchunk[progress]', or give a callable")
-        self._tqdm: Any = tqdm
-        self._bar: Any = None
 
     def open(self, name: str, total_bytes: int) -> None:
         """Show the bar of a file."""
-        self._name = name
-        self._bar = self._tqdm(
-            total=total_bytes, unit="B", unit_scale=True, unit_divisor=1024, desc=name)
+        if self._tqdm is None or sys.stderr is None:
+            return
+        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        with self._giving_up():
+            self._name = name.encode(encoding, "replace").decode(encoding)
+            bar = self._tqdm(
+                total=total_bytes, unit="B", unit_scale=True, unit_divisor=1024, desc=self._name)
+            self._bar = None if bar.disable else bar  # TQDM_DISABLE
 
     def __call__(self, progress: Progress) -> None:
+        if self._bar is not None:
+            with self._giving_up():
+                self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         label = self._name if progress.stage == "done" else f"{self._name} ({progress.stage})"
         if label != self._bar.desc:
             self._bar.set_description_str(label, refresh=False)
@@ -123,7 +147,22 @@ class Bar:
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
-            self._bar.close()
+            with self._giving_up():
+                self._bar.close()
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Show nothing from the first trouble on: the upload goes on without a bar."""
+        try:
+            yield
+        except _BAR_TROUBLE as trouble:
+            if isinstance(trouble, TimeoutError):  # no stream says that; a signal handler does
+                raise
+            self._bar = None
+            for frame, _ in traceback.walk_tb(trouble.__traceback__):
+                for value in frame.f_locals.values():
+                    if self._tqdm is not None and isinstance(value, self._tqdm):
+                        value.disable = True  # a half-made one, too, tries again when collected
 
 
 def check_progress(progress: Union[None, bool, Callback]) -> Union[None, Bar, Callback]:
