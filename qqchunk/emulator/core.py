@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Dict, Iterable, List, Optional, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 from .behaviour import BEHAVIOUR_NAMES, Behaviour
 from .connections import Connection, Listener, bound_address
@@ -202,6 +202,13 @@ class Emulator:
     def peak(self, stage: str) -> int:
         """The most requests of a stage that were under way at the same time."""
         return self._journal.peak(stage)
+
+    def watch(self, watcher: Callable[[Request], None]) -> None:
+        """Call *watcher* with each request: when it has come, and again with its outcome.
+
+        It is called on the request's own thread, before the client has the last byte of the reply.
+        """
+        self._journal.watchers.append(watcher)
 
     def expire_tokens(self) -> None:
         """End every access token now."""

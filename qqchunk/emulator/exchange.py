@@ -91,7 +91,8 @@ class Exchange:
         elif self._readable:
             reply = gateway_page(413)
         else:
-            self._journal.refuse(f"{self.call.stage}: chunked transfer or no Content-Length")
+            self.call.note = "chunked transfer or no Content-Length"
+            self._journal.refuse(f"{self.call.stage}: {self.call.note}")
             reply = gateway_page(411)
         self.answer(reply, close=True)
         self.close_early(1.0)
@@ -135,6 +136,7 @@ class Exchange:
                 status=reply.status if reply else None,
                 code=reply.code if reply else None,
                 received=self.received,
+                note=self.call.note,
             )
 
     def answer(self, reply: Reply, *, close: bool = False) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from dataclasses import dataclass
 from http.client import HTTPMessage
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 STAGES = ("token", "prepare", "put", "finish", "complete", "url", "message")
 
@@ -39,6 +40,10 @@ class Request:
     connection: int = 0
     #: Kind of the fault that was played on it.
     fault: Optional[str] = None
+    #: What was wrong with it, in words; None if nothing was, or nobody says.
+    note: Optional[str] = None
+    #: Seconds from the headers to the end; None while it is under way.
+    seconds: Optional[float] = None
 
 
 class Journal:
@@ -47,6 +52,8 @@ class Journal:
     def __init__(self) -> None:
         self.requests: List[Request] = []
         self.refusals: List[str] = []
+        #: Called with each request when it has come and when it is over, on its own thread.
+        self.watchers: List[Callable[[Request], None]] = []
         self._lock = threading.Lock()
         self._counts: Dict[str, int] = {}
         self._active: Dict[str, int] = {}
@@ -60,18 +67,32 @@ class Journal:
             self._counts[stage] = self._counts.get(stage, 0) + 1
             self._active[stage] = self._active.get(stage, 0) + 1
             self._peaks[stage] = max(self._peaks.get(stage, 0), self._active[stage])
+        self._tell(request)
 
     def end(
-        self, request: Request, *, status: Optional[int], code: Optional[int], received: int
+        self,
+        request: Request,
+        *,
+        status: Optional[int],
+        code: Optional[int],
+        received: int,
+        note: Optional[str] = None,
     ) -> None:
         """Put the outcome in the place of the request under way."""
-        done = dataclasses.replace(request, status=status, code=code, received_bytes=received)
+        done = dataclasses.replace(
+            request, status=status, code=code, received_bytes=received, note=note,
+            seconds=time.monotonic() - request.at)
         with self._lock:
             self._active[request.stage] -= 1
             for position in range(len(self.requests) - 1, -1, -1):
                 if self.requests[position] is request:
                     self.requests[position] = done
                     break  # none was found if the test cleared the list meanwhile
+        self._tell(done)
+
+    def _tell(self, request: Request) -> None:
+        for watcher in list(self.watchers):
+            watcher(request)
 
     def refuse(self, note: str) -> None:
         with self._lock:

@@ -42,6 +42,8 @@ class Call:
     body: object = None
     part_index: Optional[int] = None
     upload_id: Optional[str] = None
+    #: What is wrong with it, in words.
+    note: Optional[str] = None
 
 
 def read_path(method: str, path: str, headers: HTTPMessage) -> Call:
@@ -101,6 +103,7 @@ class Service:
 
     def _refusal(self, call: Call, refusal: Refused) -> Reply:
         if refusal.note:
+            call.note = refusal.note
             part = "" if call.part_index is None else f" part {call.part_index}"
             self._journal.refuse(f"{call.stage}{part}: {refusal.note}")
         return refusal.reply
