@@ -17,7 +17,7 @@ from .protocol.codes import is_plain_refusal
 from .protocol.plan import UploadPlan, read_plan
 from .protocol.results import UploadResult, read_result
 from .protocol.values import ChatType, FileType, Secret, check_chat_type
-from .source.hashing import FileHashes, hash_source
+from .source.hashing import FileHashes, hash_source, verify_unchanged
 from .source.ranges import Source
 from .transfer import arguments as settings
 from .transfer.arguments import checked_url_call, opened_upload
@@ -282,7 +282,7 @@ class Uploader:
                 md5=hashes.md5, polled=polled, last=last)
             try:
                 parts.send()
-                source.check_unchanged(stage="put")
+                verify_unchanged(source, hashes, operation.stop_signal.check)
                 return self._complete(operation, upload, plan, parts.doubtful)
             except StaleUpload as stale:
                 error = stale.error

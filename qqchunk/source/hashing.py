@@ -35,6 +35,9 @@ new_md5 = partial(hashlib.md5, **_NOT_FOR_SECURITY)
 new_sha1 = partial(hashlib.sha1, **_NOT_FOR_SECURITY)
 
 
+_Walk = Callable[..., None]  # (start, end, check, *digests): feeds a range to the digests
+
+
 @dataclass(frozen=True)
 class FileHashes:
     """What the platform asks about a file; digests in lower-case hex.
@@ -55,34 +58,60 @@ def hash_file(file: Any) -> FileHashes:
     """Return size, md5, sha1 and md5_10m of a file, whole, wherever a file object stands.
 
     :param file: whatever ``Uploader.upload`` takes, of any size, and without a name as well
-    :raises SourceChangedError: the file was written to or cut off meanwhile
+    :raises SourceChangedError: the file was rewritten or cut off meanwhile
     :raises ValueError: empty, closed, not readable, a URL, or neither file nor stream
     :raises TypeError: nothing to read bytes from
     :raises OSError: the file is missing, a directory, or cannot be read
     """
     with open_source(file, find_name(file) or "content") as source:
-        return hash_source(source)
+        hashes = hash_source(source)
+        verify_unchanged(source, hashes, stage="hash")
+        return hashes
 
 
-def hash_source(source: Source, check: Optional[Callable[[], None]] = None) -> FileHashes:
+def hash_source(
+    source: Source, check: Optional[Callable[[], None]] = None, *, stage: str = "hash"
+) -> FileHashes:
     """Return the digests of a source.
 
     :param check: called on the calling thread before each window of 2 MiB, and while sha1 is
         waited for; whatever it raises ends the hashing
-    :raises SourceChangedError: the file was written to or cut off meanwhile
+    :param stage: what the upload is doing, for the exception
+    :raises SourceChangedError: the file was cut off meanwhile
     """
     check = check or _go_on
+    walk = partial(_walk, source, stage)
     md5, sha1 = new_md5(), new_sha1()
     if source.size < THREAD_FROM_SIZE or _usable_cores() == 1:
-        md5_10m = _walk_whole(source, check, md5, sha1)
+        md5_10m = _walk_whole(walk, source.size, check, md5, sha1)
     else:
-        md5_10m = _walk_side_by_side(source, check, md5, sha1)
-    source.check_unchanged(stage="hash")
+        md5_10m = _walk_side_by_side(walk, source.size, check, md5, sha1)
+    source.untouched(stage=stage)
     return FileHashes(source.size, md5.hexdigest(), sha1.hexdigest(), md5_10m)
 
 
+def verify_unchanged(
+    source: Source,
+    hashes: FileHashes,
+    check: Optional[Callable[[], None]] = None,
+    *,
+    stage: str = "put",
+) -> None:
+    """Make sure that a source still holds the bytes of *hashes*: after the last part is sent.
+
+    A file that grew, or whose modification time moved, is hashed once more: a log may be added
+    to and a file touched, as long as the bytes that were sent stay what they were.
+
+    :param check: as :func:`hash_source` takes it
+    :param stage: what the upload is doing, for the exception
+    :raises SourceChangedError: the file became shorter, was rewritten, or is another file
+    """
+    if not source.untouched(stage=stage) and hash_source(source, check, stage=stage) != hashes:
+        raise source.changed("its content is another one", stage)
+
+
 def _walk_side_by_side(
-    source: Source, check: Callable[[], None], md5: _Hash, sha1: _Hash
+    walk: _Walk, size: int, check: Callable[[], None], md5: _Hash, sha1: _Hash
 ) -> str:
     """Walk for md5 in this thread and for sha1 in another; return md5_10m."""
     stop = threading.Event()
@@ -94,7 +123,7 @@ def _walk_side_by_side(
 
     def walk_for_sha1() -> None:
         try:
-            _walk(source, 0, source.size, stop_if_asked, sha1)
+            walk(0, size, stop_if_asked, sha1)
         except BaseException as error:
             failures.append(error)
 
@@ -106,7 +135,7 @@ def _walk_side_by_side(
     other = threading.Thread(target=walk_for_sha1, name="qqchunk-sha1")
     try:
         other.start()
-        md5_10m = _walk_whole(source, check_both, md5)
+        md5_10m = _walk_whole(walk, size, check_both, md5)
         while other.is_alive():
             wait_until_ended([other], time.monotonic() + CHECK_INTERVAL)
             check_both()
@@ -119,21 +148,23 @@ def _walk_side_by_side(
     return md5_10m
 
 
-def _walk_whole(source: Source, check: Callable[[], None], md5: _Hash, *others: _Hash) -> str:
+def _walk_whole(
+    walk: _Walk, size: int, check: Callable[[], None], md5: _Hash, *others: _Hash
+) -> str:
     """Feed the whole source to the digests; return md5_10m, which costs nothing on the way."""
-    head = min(source.size, MD5_10M_SIZE)
-    _walk(source, 0, head, check, md5, *others)
+    head = min(size, MD5_10M_SIZE)
+    walk(0, head, check, md5, *others)
     md5_10m = md5.hexdigest()
-    _walk(source, head, source.size, check, md5, *others)
+    walk(head, size, check, md5, *others)
     return md5_10m
 
 
 def _walk(
-    source: Source, start: int, end: int, check: Callable[[], None], *digests: _Hash
+    source: Source, stage: str, start: int, end: int, check: Callable[[], None], *digests: _Hash
 ) -> None:
     for offset in range(start, end, WINDOW_SIZE):
         check()
-        with source.window(offset, min(WINDOW_SIZE, end - offset), stage="hash") as window:
+        with source.window(offset, min(WINDOW_SIZE, end - offset), stage=stage) as window:
             for digest in digests:
                 digest.update(window)
 

@@ -56,12 +56,25 @@ class Source:
         """
         raise NotImplementedError
 
-    def check_unchanged(self, *, stage: Optional[str] = None) -> None:
-        """Make sure that the file is still what it was when it was opened.
+    def untouched(self, *, stage: Optional[str] = None) -> bool:
+        """Say whether nothing was written to the file since it was opened.
 
         :param stage: what the upload is doing, for the exception
-        :raises SourceChangedError: it shrank, grew or was written to
+        :raises SourceChangedError: it became shorter, or is another file
         """
+        return True
+
+    def changed(self, what: str, stage: Optional[str]) -> SourceChangedError:
+        """Return the exception for a file that is not what it was when it was opened.
+
+        :param what: how that shows
+        :param stage: what the upload is doing
+        """
+        return SourceChangedError(
+            f"{self.name} changed while it was being uploaded: {what}; "
+            "upload it again once nothing writes to it",
+            file_name=self.name, file_size=self.size, stage=stage,
+        )
 
     def close(self) -> None:
         """Let the bytes go. May be called again; a file object of the user's stays open."""
@@ -147,7 +160,7 @@ class FileSource(Source):
         # Touching a mapped page that lies behind the end of the file kills the process.
         size = os.fstat(self._file.fileno()).st_size
         if size < offset + length:
-            raise self._changed(f"it had {self.size} bytes and now has {size}", stage)
+            raise self.changed(f"it had {self.size} bytes and now has {size}", stage)
         mapped = self._map(offset, length)
         if mapped is not None:
             with mapped, memoryview(mapped) as whole, whole[len(whole) - length:] as view:
@@ -155,7 +168,7 @@ class FileSource(Source):
             return
         data = self.read_at(offset, length)
         if len(data) < length:
-            raise self._changed(f"it had {self.size} bytes and now ends earlier", stage)
+            raise self.changed(f"it had {self.size} bytes and now ends earlier", stage)
         yield data
 
     def _map(self, offset: int, length: int) -> Optional[mmap.mmap]:
@@ -174,21 +187,13 @@ class FileSource(Source):
             pass
         return None
 
-    def check_unchanged(self, *, stage: Optional[str] = None) -> None:
+    def untouched(self, *, stage: Optional[str] = None) -> bool:
         then, now = self._opened, os.fstat(self._file.fileno())
-        if now.st_size != then.st_size:
-            raise self._changed(f"it had {then.st_size} bytes and now has {now.st_size}", stage)
-        if now.st_mtime_ns != then.st_mtime_ns:
-            raise self._changed("its modification time is another one", stage)
+        if now.st_size < then.st_size:
+            raise self.changed(f"it had {then.st_size} bytes and now has {now.st_size}", stage)
         if now.st_ino != then.st_ino:
-            raise self._changed("it is another file (its inode differs)", stage)
-
-    def _changed(self, what: str, stage: Optional[str]) -> SourceChangedError:
-        return SourceChangedError(
-            f"{self.name} changed while it was being uploaded: {what}; "
-            "upload it again once nothing writes to it",
-            file_name=self.name, file_size=self.size, stage=stage,
-        )
+            raise self.changed("it is another file (its inode differs)", stage)
+        return (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
 
     def close(self) -> None:
         self._file.close()

@@ -1,20 +1,25 @@
-"""A file that changes under the upload is noticed; one that was replaced goes up as it was."""
+"""A file that changes under the upload is noticed; one that grew or was replaced is as it was."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pathlib
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from typing import Any, Callable, Iterator
 
 import pytest
 import requests
 
-from qqchunk import SourceChangedError, Uploader, hash_file
+from qqchunk import FileHashes, SourceChangedError, UploadCancelledError, Uploader, hash_file
 from qqchunk.emulator import Emulator, Fault
+from qqchunk.source import hashing
+from qqchunk.source.ranges import Source
 from tests.behaviour.recovery import SCHEMES, content_of, serving, trusted, uploading
 
 Change = Callable[[pathlib.Path], Any]
@@ -90,7 +95,12 @@ def replace(path: pathlib.Path) -> None:
     os.replace(other, path)
 
 
-CHANGES = [truncate, shorten, grow, rewrite]
+def touch(path: pathlib.Path) -> None:
+    os.utime(path, (2e9, 2e9))
+
+
+CHANGES = [truncate, shorten, rewrite]
+ADDITIONS = [grow, touch]
 REMOVALS = [replace, os.unlink]
 
 
@@ -118,6 +128,77 @@ def test_change_is_noticed_and_complete_not_called(
         assert isinstance(caught.value, OSError)
         assert emulator.count("complete") == 0
         assert emulator.count("prepare") == 1
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize("moment", ["after hashing", "while parts go", "after the last part"])
+def test_file_that_grew_or_was_touched_goes_up_as_it_was(
+    scheme: str, path: pathlib.Path, addition: Change, moment: str
+) -> None:
+    with serving(scheme) as emulator:
+        meddler = Meddler(moments(emulator)[moment], lambda: addition(path))
+        with meddler.uploading(emulator) as uploader:
+            result = uploader.upload("c2c", "U1", path)
+        assert meddler.acted
+        assert emulator.received(result.file_info) == content_of(SIZE)
+        assert emulator.count("prepare") == 1
+
+
+def test_log_that_is_written_to_all_the_time_goes_up_as_it_was_when_it_was_opened(
+    path: pathlib.Path
+) -> None:
+    class Logging:
+        def is_set(self) -> bool:
+            grow(path)
+            return False
+
+    with serving("http") as emulator, uploading(emulator) as uploader:
+        result = uploader.upload("c2c", "U1", path, cancel=Logging())
+        assert emulator.received(result.file_info) == content_of(SIZE)
+    assert path.stat().st_size > SIZE
+
+
+def test_log_of_the_upload_itself_goes_up_as_it_was_when_it_was_opened(
+    tmp_path: pathlib.Path
+) -> None:
+    log = tmp_path / "bot.log"
+    handler = logging.FileHandler(log)
+    logger = logging.getLogger("qqchunk")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        logger.info("hello")
+        with serving("http") as emulator, uploading(emulator) as uploader:
+            result = uploader.upload("c2c", "U1", log)
+            assert emulator.received(result.file_info) == b"hello\n"
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logger.removeHandler(handler)
+        handler.close()
+    assert log.stat().st_size > 100
+
+
+def test_touched_file_is_let_go_within_a_second_of_a_cancel(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = threading.Event()
+    hash_again = hashing.hash_source
+
+    def hash_slowly(source: Source, check: Any = None, *, stage: str = "hash") -> FileHashes:
+        if stage == "put":
+            cancel.set()
+            while True:
+                check()
+                time.sleep(0.01)
+        return hash_again(source, check, stage=stage)
+
+    monkeypatch.setattr(hashing, "hash_source", hash_slowly)
+    with serving("http") as emulator:
+        meddler = Meddler(lambda: emulator.count("put") > 0, lambda: touch(path))
+        with meddler.uploading(emulator) as uploader:
+            with pytest.raises(UploadCancelledError):
+                uploader.upload("c2c", "U1", path, cancel=cancel)
+        assert emulator.count("complete") == 0
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -166,9 +247,10 @@ def test_open_file_that_was_removed_goes_up_as_it_was(
             assert emulator.received(result.file_info) == content_of(SIZE)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change, stage", [
+    (truncate, "hash"), (shorten, "hash"), (rewrite, "put")])
 def test_change_between_two_windows_of_hashing_is_noticed(
-    path: pathlib.Path, change: Change, monkeypatch: pytest.MonkeyPatch
+    path: pathlib.Path, change: Change, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With one walker nobody is inside a window while the file is cut.
     monkeypatch.setattr("qqchunk.source.hashing._usable_cores", lambda: 1)
@@ -178,8 +260,8 @@ def test_change_between_two_windows_of_hashing_is_noticed(
         meddler = Meddler(lambda: next(looks) == 2, lambda: change(path))
         with pytest.raises(SourceChangedError) as caught:
             uploader.upload("c2c", "U1", path, cancel=meddler)
-        assert caught.value.stage == "hash"
-        assert emulator.count("prepare") == 0
+        assert caught.value.stage == stage
+        assert emulator.count("complete") == 0
 
 
 def test_unchanged_file_with_another_access_time_goes_up(path: pathlib.Path) -> None:

@@ -16,7 +16,14 @@ import pytest
 
 from qqchunk.source import hashing
 from qqchunk.errors import SourceChangedError
-from qqchunk.source.hashing import MD5_10M_SIZE, WINDOW_SIZE, FileHashes, hash_file, hash_source
+from qqchunk.source.hashing import (
+    MD5_10M_SIZE,
+    WINDOW_SIZE,
+    FileHashes,
+    hash_file,
+    hash_source,
+    verify_unchanged,
+)
 from qqchunk.source.ranges import FileSource
 from qqchunk.source.opening import Source, open_source
 
@@ -362,17 +369,92 @@ def test_truncation_beside_two_walkers_is_noticed(
             hash_source(source, change_at(1, truncate))
 
 
-@pytest.mark.parametrize("change", [
-    lambda path: os.truncate(path, 12 * MIB),
-    lambda path: os.utime(path, ns=(0, 0)),
-], ids=["grown", "rewritten"])
-def test_change_that_no_window_shows_is_noticed(
+def grow(path: pathlib.Path) -> None:
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def touch(path: pathlib.Path) -> None:
+    os.utime(path, ns=(0, 0))
+
+
+def rewrite(path: pathlib.Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"other")
+    os.utime(path, ns=(0, 0))  # so that the clock of the file system need not tick meanwhile
+
+
+@pytest.mark.parametrize("change", [grow, touch])
+def test_file_that_only_grew_or_was_touched_has_the_digests_of_its_first_bytes(
     path: pathlib.Path, cores: int, change: Callable[[pathlib.Path], None]
 ) -> None:
+    before = expected(path)
     with open_source(path) as source:
+        hashes = hash_source(source, change_at(2, lambda: change(path)))
+        assert hashes == before
+        verify_unchanged(source, hashes)
+
+
+def test_rewritten_file_is_noticed_before_complete(path: pathlib.Path, cores: int) -> None:
+    with open_source(path) as source:
+        hashes = hash_source(source, change_at(2, lambda: rewrite(path)))
         with pytest.raises(SourceChangedError) as caught:
-            hash_source(source, change_at(2, lambda: change(path)))
-    assert (caught.value.file_name, caught.value.stage) == ("film.mp4", "hash")
+            verify_unchanged(source, hashes)
+    error = caught.value
+    assert (error.file_name, error.file_size, error.stage) == ("film.mp4", 11 * MIB, "put")
+    assert str(error) == (
+        "film.mp4 changed while it was being uploaded: its content is another one; "
+        "upload it again once nothing writes to it")
+
+
+def test_untouched_file_is_not_hashed_again(path: pathlib.Path) -> None:
+    def check() -> None:
+        raise AssertionError("it was hashed")
+
+    with open_source(path) as source:
+        verify_unchanged(source, hash_source(source), check)
+
+
+def test_growing_file_is_hashed_again_once_and_abortably(path: pathlib.Path, cores: int) -> None:
+    rounds: List[int] = []
+
+    def check() -> None:
+        rounds.append(1)
+        grow(path)
+
+    with open_source(path) as source:
+        hashes = hash_source(source)
+        grow(path)
+        verify_unchanged(source, hashes, check)
+        with pytest.raises(TimeoutError, match="stop"):
+            verify_unchanged(source, hashes, change_at(2, stop))
+    assert len(rounds) < 20  # of 6 windows, and looks while sha1 is waited for
+
+
+def stop() -> None:
+    raise TimeoutError("stop")
+
+
+@pytest.mark.parametrize("mappable", [True, False])
+def test_file_cut_off_while_it_is_hashed_again_is_noticed(
+    path: pathlib.Path, one_core: None, mappable: bool
+) -> None:
+    with open_source(path) as source:
+        hashes = hash_source(source)
+        source._mappable = mappable  # type: ignore[attr-defined]
+        touch(path)
+        with pytest.raises(SourceChangedError, match="now has 10") as caught:
+            verify_unchanged(source, hashes, change_at(2, lambda: os.truncate(path, 10)))
+    assert caught.value.stage == "put"
+
+
+def test_hash_file_refuses_what_is_rewritten_meanwhile(
+    path: pathlib.Path, one_core: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "_go_on", change_at(3, lambda: rewrite(path)))
+    with pytest.raises(SourceChangedError, match="its content is another one") as caught:
+        hash_file(path)
+    assert caught.value.stage == "hash"
 
 
 def test_deleted_file_is_hashed_to_its_end(path: pathlib.Path, cores: int) -> None:
