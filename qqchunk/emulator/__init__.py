@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .faults import Fault as Fault
     from .files import StoredFile as StoredFile
     from .journal import Request as Request
+    from .storage import Storage as Storage
+    from .storage import StorageError as StorageError
+    from .storage import StoragePart as StoragePart
 
 # Imported when they are first asked for: pytest imports this package to know of its fixture.
 _HOMES = {
@@ -16,9 +19,15 @@ _HOMES = {
     "Emulator": "core",
     "Fault": "faults",
     "Request": "journal",
+    "Storage": "storage",
+    "StorageError": "storage",
+    "StoragePart": "storage",
     "StoredFile": "files",
 }
-__all__ = ["Behaviour", "Emulator", "Fault", "Request", "StoredFile"]
+__all__ = [
+    "Behaviour", "Emulator", "Fault", "Request", "Storage", "StorageError", "StoragePart",
+    "StoredFile",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from .files import StoredFile
 from .handler import Handler
 from .journal import Journal, Request
 from .service import Service
+from .storage import Storage
 
 
 class Emulator:
@@ -31,6 +32,7 @@ class Emulator:
     through :attr:`behaviour`.
 
     :param app_id … storage_host: how it behaves, see :class:`Behaviour`.
+    :param storage: where the bytes go, see :class:`Storage`; by default the emulator takes them.
     :param ssl_context: a server-side context, for https.
     :param host, port: where to listen (IPv4); port 0 takes a free one.
     :param faults: faults from the start, see :class:`Fault`.
@@ -71,6 +73,7 @@ class Emulator:
         latency: float = 0.0,
         rate_limits: bool = False,
         keep_bodies: bool = True,
+        storage: Optional[Storage] = None,
         ssl_context: Optional[ssl.SSLContext] = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -83,7 +86,7 @@ class Emulator:
         self.client_secret = client_secret
         self.behaviour = Behaviour(**{name: given[name] for name in BEHAVIOUR_NAMES})
         self._journal = Journal()
-        self._service = Service(self.behaviour, self._journal)
+        self._service = Service(self.behaviour, self._journal, storage)
         self._script = FaultScript(faults, seed)
         self._ssl_context = ssl_context
         self._address: Tuple[str, int] = (host, port)
@@ -105,7 +108,7 @@ class Emulator:
             listener = Listener(self._address, self._serve)
             self._address = bound_address(listener)
             storage_host = self.behaviour.storage_host or self._address[0]
-            self._service.uploads.storage_url = self._url(storage_host)
+            self._service.local_storage.url = self._url(storage_host)
             self._listener = listener
             listener.run()
         return self
@@ -216,7 +219,7 @@ class Emulator:
 
     def expire_urls(self) -> None:
         """End every presigned URL handed out so far."""
-        self._service.uploads.expire_urls()
+        self._service.local_storage.expire_urls()
 
     def expire_files(self) -> None:
         """End every ``file_info`` handed out so far."""

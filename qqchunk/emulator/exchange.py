@@ -8,12 +8,13 @@ from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import Optional, cast
 
+from .calls import Call, read_json, read_path
 from .connections import Connection
 from .digests import new_md5
 from .faults import Fault, FaultScript
 from .journal import Journal, Request
 from .replies import Reply, gateway_page
-from .service import Admission, Call, Service, read_json, read_path
+from .service import Admission, Service
 
 CHUNK = 256 * 1024  # bytes taken from the socket at once
 API_BODY_LIMIT = 19_000_000  # bytes; bodies of that size met the gateway's 413
@@ -123,9 +124,10 @@ class Exchange:
         self.read()
         if self._admission is None:
             return self._service.answer(self.call)
-        if self._admission.refusal is not None or self._buffer is None:
+        part = self._admission.part
+        if part is None or self._buffer is None:
             return self._admission.refusal or gateway_page(400)
-        return self._service.store(self.call, self._buffer, self._md5.hexdigest())
+        return self._service.local_storage.store(part, self._buffer, self._md5.hexdigest())
 
     def record(self, reply: Optional[Reply]) -> None:
         """Write the outcome down, once: before the reply's last byte, or the client knows first."""

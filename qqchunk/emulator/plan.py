@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, List, Sequence
 
 from .behaviour import DEFAULT_BLOCK_SIZE, Behaviour, as_size
-from .digests import Bytes
+from .storage import StoragePart
 
 
-@dataclass
-class PlannedPart:
-    """One part of an upload, and how far it has come."""
-
-    #: The server's own number of the part, counted from ``index_base``.
-    index: int
-    size: int
-    body: Optional[Bytes] = None
-    md5: Optional[str] = None
-    finished: bool = False
-    #: part_finish calls answered "busy" so far.
-    busy_answers: int = 0
-
-
-def cut(size: int, behaviour: Behaviour) -> List[PlannedPart]:
+def cut(size: int, behaviour: Behaviour) -> List[StoragePart]:
     """Cut a file of ``size`` bytes; the last part is the remainder.
 
     A ``block_size`` that is no positive number is still sent as it is, but the
@@ -33,8 +18,8 @@ def cut(size: int, behaviour: Behaviour) -> List[PlannedPart]:
     block_size = as_size(behaviour.block_size) or DEFAULT_BLOCK_SIZE
     offsets = range(0, size, block_size)
     return [
-        PlannedPart(behaviour.index_base + number, min(block_size, size - offset))
-        for number, offset in enumerate(offsets)
+        StoragePart(number, behaviour.index_base + number - 1, min(block_size, size - offset))
+        for number, offset in enumerate(offsets, 1)
     ]
 
 
@@ -50,8 +35,8 @@ def plan_fields(
     behaviour: Behaviour,
     upload_id: str,
     file_size: int,
-    parts: List[PlannedPart],
-    urls: List[str],
+    parts: List[StoragePart],
+    urls: Sequence[str],
 ) -> Dict[str, object]:
     """Word the reply to prepare; ``urls`` has one for each part."""
     block_size = behaviour.block_size
@@ -84,7 +69,7 @@ def plan_fields(
     return fields
 
 
-def _part_fields(behaviour: Behaviour, part: PlannedPart, url: str) -> Dict[str, object]:
+def _part_fields(behaviour: Behaviour, part: StoragePart, url: str) -> Dict[str, object]:
     fields: Dict[str, object] = {}
     if behaviour.part_indexes:
         index_name = "part_index" if behaviour.aliases else "index"

@@ -2,94 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
-from http.client import HTTPMessage
 from typing import Optional
-from urllib.parse import unquote
 
 from .behaviour import Behaviour
-from .digests import Bytes
+from .calls import Call
 from .downloads import DownloadService
 from .files import FileRegistry
+from .local_storage import LocalStorage, StoredPart
 from .journal import Journal
 from .messages import MessageService
-from .plan import PlannedPart
 from .rates import RateLimiter
 from .replies import (
-    Refused, Reply, bad_request, bad_signature, error_reply, json_reply, storage_error,
+    Refused, Reply, bad_request, error_reply, json_reply, storage_error,
 )
-from .signing import Signer
+from .storage import Storage
 from .tokens import TokenService, is_json
 from .uploads import UploadService
-
-_API = re.compile(r"/v2/(users|groups)/([^/]+)/(upload_prepare|upload_part_finish|files|messages)")
-_STORAGE = re.compile(r"/robot_upload/[^/]+/(?P<upload>[^/]+)/part_(?P<part>\d+)")
-_STAGES = {"upload_prepare": "prepare", "upload_part_finish": "finish", "messages": "message"}
-
-
-@dataclass
-class Call:
-    """A request, taken apart."""
-
-    method: str
-    path: str
-    headers: HTTPMessage
-    stage: str = "unknown"
-    scene: str = ""
-    target: str = ""
-    body: object = None
-    part_index: Optional[int] = None
-    upload_id: Optional[str] = None
-    #: What is wrong with it, in words.
-    note: Optional[str] = None
-
-
-def read_path(method: str, path: str, headers: HTTPMessage) -> Call:
-    """Tell from method and path what a request is about; ``/files`` is told by its body later."""
-    call = Call(method, path, headers)
-    bare = path.partition("?")[0]
-    if bare.startswith("/robot_upload/"):
-        call.stage = "put"
-        found = _STORAGE.fullmatch(unquote(bare))
-        if found and len(found["part"]) < 20:
-            call.upload_id, call.part_index = found["upload"], int(found["part"])
-    elif method == "POST" and bare == "/app/getAppAccessToken":
-        call.stage = "token"
-    elif method == "POST":
-        match = _API.fullmatch(bare)
-        if match:
-            call.scene, call.target = match[1], unquote(match[2])
-            call.stage = _STAGES.get(match[3], "complete")
-    return call
-
-
-def read_json(call: Call, content: bytes) -> None:
-    """Parse the body of an API call, and tell complete from by-URL."""
-    try:
-        call.body = json.loads(content)
-    except (ValueError, RecursionError):
-        call.body = None
-    fields = call.body if isinstance(call.body, dict) else {}
-    if call.stage == "complete" and "upload_id" not in fields:
-        call.stage = "url"
-    if call.stage in ("finish", "complete"):
-        upload_id, index = fields.get("upload_id"), fields.get("part_index")
-        call.upload_id = upload_id if isinstance(upload_id, str) else None
-        call.part_index = index if isinstance(index, int) else None
 
 
 class Service:
     """The bot platform and its storage."""
 
-    def __init__(self, behaviour: Behaviour, journal: Journal) -> None:
+    def __init__(
+        self, behaviour: Behaviour, journal: Journal, storage: Optional[Storage] = None
+    ) -> None:
         self.behaviour = behaviour
         self._journal = journal
-        self._signer = Signer()
+        self.local_storage = LocalStorage(behaviour)
         self.tokens = TokenService(behaviour)
         self.files = FileRegistry(behaviour)
-        self.uploads = UploadService(behaviour, self.files, self._signer)
+        self.uploads = UploadService(behaviour, self.files, self.local_storage, storage)
         self.messages = MessageService(behaviour, self.files)
         self._downloads = DownloadService(behaviour, self.files)
         self._rates = RateLimiter()
@@ -136,40 +79,24 @@ class Service:
     def admit(self, call: Call) -> "Admission":
         """Judge a request to storage by its headers alone."""
         try:
-            return Admission(self._destination(call), None)
+            self._look_for_credentials(call)
+            return Admission(self.local_storage.admit(call), None)
         except Refused as refusal:
             return Admission(None, self._refusal(call, refusal))
 
-    def _destination(self, call: Call) -> PlannedPart:
-        headers = call.headers
+    def _look_for_credentials(self, call: Call) -> None:
         for name in ("Authorization", "Proxy-Authorization", "Cookie"):
-            if name in headers:
+            if name in call.headers:
                 reply = storage_error(400, "InvalidArgument", f"{name} beside a signed query")
                 raise Refused(reply, f"{name} header sent to storage")
-        if self.tokens.leaked_in(dict(headers.items()), call.path):
+        if self.tokens.leaked_in(dict(call.headers.items()), call.path):
             reply = storage_error(400, "InvalidArgument", "credentials beside a signed query")
             raise Refused(reply, "the bot's token or secret sent to storage")
-        signed = self._signer.check(call.method, call.path)
-        if not signed or call.upload_id is None or call.part_index is None:
-            raise Refused(bad_signature(), "the presigned URL was altered")
-        part = self.uploads.destination(call.upload_id, call.part_index)
-        length = headers.get("Content-Length")
-        if "Transfer-Encoding" in headers or length is None:
-            reply = storage_error(411, "MissingContentLength", "Content-Length is required")
-            raise Refused(reply, "chunked transfer or no Content-Length")
-        if length != str(part.size):
-            reply = storage_error(400, "InvalidArgument", "the length is not the part's")
-            raise Refused(reply, f"{length} bytes announced for a part of {part.size}")
-        return part
-
-    def store(self, call: Call, body: Bytes, md5: str) -> Reply:
-        """Keep a part that was admitted and has come whole."""
-        return self.uploads.store(call.upload_id or "", call.part_index or 0, body, md5)
 
 
 @dataclass(frozen=True)
 class Admission:
-    """The judgement on a PUT: the part it is for, or the refusal."""
+    """The judgement on a PUT: the place of its part, or the refusal."""
 
-    part: Optional[PlannedPart]
+    part: Optional[StoredPart]
     refusal: Optional[Reply]

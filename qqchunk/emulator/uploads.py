@@ -5,17 +5,27 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional
-from urllib.parse import quote
 
 from . import fields as wanted
 from .behaviour import Behaviour, as_size
-from .digests import Bytes, Digests, digest
+from .digests import Digests, digest
 from .files import FileRegistry, StoredFile
-from .plan import PlannedPart, confirmed_at_once, cut, plan_fields
-from .replies import Refused, Reply, bad_request, error_reply, expired_url, json_reply
-from .signing import Signer
+from .local_storage import LocalStorage
+from .plan import confirmed_at_once, cut, plan_fields
+from .replies import Refused, Reply, bad_request, error_reply, json_reply
+from .storage import Storage, StorageError, StoragePart
+
+
+@dataclass
+class UploadPart:
+    """How far one part has come at the API."""
+
+    plan: StoragePart
+    finished: bool = False
+    #: part_finish calls answered "busy" so far.
+    busy_answers: int = 0
 
 
 @dataclass
@@ -28,8 +38,8 @@ class Upload:
     file_type: int
     name: str
     digests: Digests
-    parts: Dict[int, PlannedPart]
-    urls_end: float
+    #: By the index that the client was given.
+    parts: Dict[int, UploadPart]
     #: How many parts may be in confirmation, if that is looked at.
     concurrency: int
     started: float = field(default_factory=time.monotonic)
@@ -50,14 +60,19 @@ class Upload:
 class UploadService:
     """Answers the calls about uploads in parts."""
 
-    def __init__(self, behaviour: Behaviour, files: FileRegistry, signer: Signer) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        files: FileRegistry,
+        local_storage: LocalStorage,
+        storage: Optional[Storage],
+    ) -> None:
         self._behaviour = behaviour
         self._files = files
-        self._signer = signer
+        self._local = local_storage
+        self._storage: Storage = storage or local_storage
         self._lock = threading.Lock()
         self._uploads: Dict[str, Upload] = {}
-        #: Scheme, host and port of storage; known once the server listens.
-        self.storage_url = ""
 
     def prepare(self, scene: str, target: str, body: Dict[str, object]) -> Reply:
         file_type, name, digests = wanted.prepare_fields(body)
@@ -75,12 +90,12 @@ class UploadService:
             file_type=file_type,
             name=name,
             digests=digests,
-            parts={part.index: part for part in planned},
-            urls_end=now + behaviour.url_ttl,
+            parts={part.index: UploadPart(part) for part in planned},
             concurrency=confirmed_at_once(behaviour),
             known=known,
         )
-        urls = [self._sign("PUT", upload, part) for part in planned]
+        urls = (
+            self._storage.presigned_urls(upload.id, planned, behaviour.url_ttl) if planned else [])
         fields = plan_fields(behaviour, upload.id, digests.size, planned, urls)
         if known and behaviour.instant is True:
             stored = self._files.again(known, file_type, name)
@@ -88,33 +103,11 @@ class UploadService:
             return json_reply(behaviour.wrap(fields))
         with self._lock:
             oldest = now - behaviour.upload_ttl
-            self._uploads = {k: v for k, v in self._uploads.items() if v.started > oldest}
+            for old in [k for k, v in self._uploads.items() if v.started <= oldest]:
+                del self._uploads[old]
+                self._local.forget(old)
             self._uploads[upload.id] = upload
         return json_reply(behaviour.wrap(fields))
-
-    def _sign(self, method: str, upload: Upload, part: PlannedPart) -> str:
-        app_id = quote(self._behaviour.app_id, safe="")
-        path = f"/robot_upload/{app_id}/{upload.id}/part_{part.index}"
-        return self._signer.sign(method, self.storage_url, path, self._behaviour.url_ttl)
-
-    def destination(self, upload_id: str, part_index: int) -> PlannedPart:
-        """Find the part a signed URL stands for; refused once the URL has expired."""
-        with self._lock:
-            upload = self._uploads.get(upload_id)
-        part = upload.parts.get(part_index) if upload else None
-        if upload is None or part is None or upload.urls_end <= time.monotonic():
-            raise Refused(expired_url())
-        return part
-
-    def store(self, upload_id: str, part_index: int, body: Bytes, md5: str) -> Reply:
-        """Keep a part that has arrived whole; a part sent again takes the old one's place."""
-        with self._lock:
-            upload = self._uploads.get(upload_id)
-            if upload is not None and upload.success is None:
-                part = upload.parts[part_index]
-                part.body, part.md5 = body, md5
-        headers = (("ETag", f'"{md5}"'), ("x-cos-request-id", secrets.token_hex(16)))
-        return Reply(200, headers=headers)
 
     def finish(self, scene: str, target: str, body: Dict[str, object]) -> Reply:
         upload = self._find(scene, target, body)
@@ -124,26 +117,40 @@ class UploadService:
         part = upload.parts.get(index)
         if part is None:
             raise bad_request(f"part_index {index} is none of {sorted(upload.parts)}: renumbered")
-        if as_size(body.get("block_size")) != part.size:
+        size = as_size(body.get("block_size"))
+        if size is None or size != part.plan.size:
             given = body.get("block_size")
-            raise bad_request(f"block_size {given!r} is not part {index}'s length, {part.size}")
+            raise bad_request(f"block_size {given!r} is not part {index}'s, {part.plan.size}")
         md5 = wanted.hex_digest(body, "md5", 32)
-        with self._lock:
-            if self._behaviour.ordered_finishes and not part.finished:
-                due = upload.next_to_confirm()
-                if index not in due:
-                    raise bad_request(f"part {index} before {due}, the next to be confirmed")
+        with upload.lock:
+            self._check_order(upload, index)
             if part.finished and not self._behaviour.finish_repeatable:
                 raise Refused(error_reply(10000, message=f"part {index} is finished already"))
-            if part.md5 is None and upload.success is None:
-                raise Refused(error_reply(40093001))
-            if self._behaviour.part_md5_checked_at == "finish" and part.md5 != md5:
-                raise bad_request(f"md5 of part {index} is not that of the bytes that came")
+            self._check_arrival(upload, index, md5)
             if part.busy_answers < self._behaviour.busy_finishes:
                 part.busy_answers += 1
                 raise Refused(error_reply(40093001))
             part.finished = True
+            part.plan = replace(part.plan, told_md5=md5, told_size=size)
         return json_reply(self._behaviour.wrap({}))
+
+    def _check_order(self, upload: Upload, index: int) -> None:
+        if self._behaviour.ordered_finishes and not upload.parts[index].finished:
+            due = upload.next_to_confirm()
+            if index not in due:
+                raise bad_request(f"part {index} before {due}, the next to be confirmed")
+
+    def _check_arrival(self, upload: Upload, index: int, md5: str) -> None:
+        if upload.success is None and self._missing(upload, index):
+            raise Refused(error_reply(40093001))
+        came = self._local.part(upload.id, index)
+        if came and came.md5 != md5 and self._behaviour.part_md5_checked_at == "finish":
+            raise bad_request(f"md5 of part {index} is not that of the bytes that came")
+
+    def _missing(self, upload: Upload, index: int) -> bool:
+        """Say whether a part is known not to have come; only the own storage can tell."""
+        came = self._local.part(upload.id, index)
+        return self._storage is self._local and (came is None or came.md5 is None)
 
     def complete(self, scene: str, target: str, body: Dict[str, object]) -> Reply:
         upload = self._find(scene, target, body)
@@ -169,23 +176,23 @@ class UploadService:
         if upload.known:
             again = self._files.again(upload.known, upload.file_type, upload.name)
             return json_reply(self._behaviour.wrap(self._files.reply_fields(again)))
-        chunks = []
-        for part in upload.parts.values():
-            if part.body is None or not part.finished:
-                note = f"part {part.index} was not {'sent' if part.body is None else 'finished'}"
-                raise Refused(error_reply(850019), note)
-            chunks.append(part.body)
+        for index, part in upload.parts.items():
+            if not part.finished:
+                lack = "sent" if self._missing(upload, index) else "finished"
+                raise Refused(error_reply(850019), f"part {index} was not {lack}")
+        try:
+            chunks = self._storage.assembled(upload.id, [p.plan for p in upload.parts.values()])
+        except StorageError as error:
+            raise Refused(error_reply(850019), str(error)) from None
         came = digest(chunks)
         if came != upload.digests:
             note = f"the bytes that came are not the file announced: {came} for {upload.digests}"
             raise Refused(error_reply(850019), note)
         self._files.charge(came.size, "complete")
         stored = self._files.add(upload.scene, upload.file_type, upload.name, came, chunks)
-        first = next(iter(upload.parts.values()))
-        for part in upload.parts.values():
-            part.body = None
+        self._local.close(upload.id)
         fields = self._files.reply_fields(stored)
-        fields["raw_url"] = self._sign("GET", upload, first)
+        fields["raw_url"] = self._local.download_url(upload.id, min(upload.parts))
         return json_reply(self._behaviour.wrap(fields))
 
     def _find(self, scene: str, target: str, body: Dict[str, object]) -> Upload:
@@ -205,9 +212,3 @@ class UploadService:
             upload = self._uploads.get(upload_id)
         if upload is not None and upload.success is reply:
             upload.delivered = delivered
-
-    def expire_urls(self) -> None:
-        """End every presigned URL at once."""
-        with self._lock:
-            for upload in self._uploads.values():
-                upload.urls_end = 0.0
