@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import http.client
 import logging
-import zlib
-from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
 from ..errors import ADVICE, TransportError, UploadError
 from ..protocol.calls import read_token, token_call
@@ -21,29 +17,14 @@ from ..protocol.replies import read_reply
 from ..protocol.retry import Attempts, Policy
 from ..protocol.values import Call, Json, Secret
 from .auth import BearerAuth, NoAuth, TokenKeeper
-from .diagnosis import Diagnosis, diagnose
+from .diagnosis import Diagnosis
+from .exchange import Answer, exchange
 from .sessions import Sessions, Timeout
-from .stopping import Aborted, StopSignal
+from .stopping import StopSignal
 
-MAX_SUCCESS_BODY = 4 << 20  # bytes
-MAX_ERROR_BODY = 64 << 10
 SLOW_READ_TIMEOUT = 120.0  # seconds: the platform merges or downloads before it answers
-_READ_SIZE = 16 << 10
-
-_NETWORK_ERRORS = (
-    requests.exceptions.RequestException, urllib3.exceptions.HTTPError,
-    http.client.HTTPException, OSError, UnicodeError,
-)
 
 log = logging.getLogger(__name__)
-
-
-class Answer(NamedTuple):
-    """A reply as it came: status, headers (case-insensitive) and the body up to its limit."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Outcome(NamedTuple):
@@ -180,18 +161,11 @@ class Transport:
         stop: StopSignal,
         limit: Optional[float] = None,
     ) -> Union[Answer, Diagnosis]:
-        with stop.exchange(limit):
-            try:
-                with _answered(send) as response:
-                    return Answer(response.status_code, response.headers, _read(response))
-            except Aborted:
-                raise
-            except _NETWORK_ERRORS as error:
-                stop.check()
-                return diagnose(error)
-            except Exception as error:  # out of the caller's adapter, hook or auth
-                failure = error
-            raise failure.with_traceback(None)  # whose frames hold tokens and URLs
+        answer = exchange(send, stop, limit)
+        if isinstance(answer, Diagnosis) and answer.starved:
+            self._sessions.give_back()
+            answer = exchange(send, stop, limit)  # nothing was sent so far
+        return answer
 
     def _timeouts(self, call: Optional[Call]) -> Timeout:
         connect, read = self._timeout
@@ -210,33 +184,3 @@ def transport_error(
         f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}{advice}",
         stage=stage, file_name=about.file_name, file_size=about.file_size,
         retryable=not diagnosis.final)
-
-
-def _answered(send: Callable[[], requests.Response]) -> requests.Response:
-    try:
-        return send()
-    except requests.exceptions.HTTPError as error:
-        if error.response is None:
-            raise
-        return error.response  # a hook of the caller's session called raise_for_status()
-
-
-def _read(response: requests.Response) -> bytes:
-    limit = MAX_SUCCESS_BODY if response.status_code < 300 else MAX_ERROR_BODY
-    body = bytearray()
-    for block in response.raw.stream(_READ_SIZE, decode_content=False):
-        body += block
-        if len(body) > limit:
-            break  # the connection is closed with the rest unread
-    else:
-        if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 leaves it at that
-            raise http.client.IncompleteRead(bytes(body))
-    return _unpacked(bytes(body[:limit]), response.headers.get("Content-Encoding"), limit)
-
-
-def _unpacked(body: bytes, coding: Optional[str], limit: int) -> bytes:
-    """Undo a compression that nobody asked for; urllib3 would do so without a limit."""
-    if (coding or "").strip().lower() in ("gzip", "x-gzip", "deflate"):
-        with suppress(zlib.error):
-            return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(body, limit)
-    return body
