@@ -304,13 +304,3 @@ def test_bar_of_an_upload_that_failed_stays_as_it_stood(capsys: pytest.CaptureFi
 def test_bar_that_was_never_opened_can_be_closed(capsys: pytest.CaptureFixture[str]) -> None:
     Bar().close()
     assert capsys.readouterr().err == ""
-
-
-def test_bar_of_a_real_upload_ends_at_the_whole_file(
-    emulator: Any, uploader_for: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    emulator.behaviour.block_size = 100_000
-    uploader_for(emulator).upload("c2c", "U1", bytes(250_000), file_name="a.bin", progress=True)
-    last = lines(capsys.readouterr().err)[-1]
-    assert last.startswith("a.bin: 100%")
-    assert "244k/244k" in last
