@@ -6,7 +6,7 @@
     ├── UploadDailyLimitExceededError   the bot's quota for today is used up
     ├── UploadFileTooLargeError         over the platform's or the caller's size limit
     ├── ApiError                        any other refusal by the platform
-    │   └── AuthenticationError         no token to be had, or refused twice
+    │   └── AuthenticationError         the credentials were refused, or a fresh token was
     ├── ProtocolError (ValueError)      a reply that makes no sense
     ├── TransportError                  the network, after the retries
     ├── PartUploadError                 storage refused a part for good
@@ -20,21 +20,30 @@ All of them survive ``pickle`` with their attributes.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, Dict, Optional, Tuple, Type
 
 
 def format_size(n: float) -> str:
-    """Return *n* bytes in words a person reads: ``'12.3 MB'``, units of 1024.
-
-    Whole bytes below 1 KB are given exactly (``'999 B'``); anything else has one decimal.
-    """
-    if abs(n) < 1024:
-        return f"{n:.0f} B"
-    for unit in ("KB", "MB", "GB"):
-        n /= 1024
+    """Return *n* bytes in words a person reads: ``'100.0 B'``, ``'12.3 MB'``; units of 1024."""
+    for unit in ("B", "KB", "MB", "GB"):
         if abs(n) < 1023.95:  # what would be rounded up to 1024.0 belongs to the next unit
             return f"{n:.1f} {unit}"
-    return f"{n / 1024:.1f} TB"
+        n /= 1024
+    return f"{n:.1f} TB"
+
+
+class Again(Enum):
+    """Whether, and how, the exchange that ended in an error may be made again."""
+
+    NEVER = "never"
+    BACKOFF = "backoff"  # as often as the caller's ``retries`` says
+    ONCE = "once"  # one more time, if ``retries`` allows it
+    TWICE = "twice"  # at most two more times, and no more than ``retries``
+    RATE = "rate"  # by the clock, after Retry-After or a back-off
+    BUSY = "busy"  # by the clock, at a steady pace
+    TOKEN = "token"  # once, with a new access token
+    FRESH = "fresh"  # not on this URL: after a fresh prepare
 
 
 ADVICE = " - "  # stands between what happened and what the user can do
@@ -43,7 +52,7 @@ ADVICE = " - "  # stands between what happened and what the user can do
 class UploadError(RuntimeError):
     """The root of everything this package raises about an upload.
 
-    Every attribute is None where there is nothing to say:
+    Every attribute is None where there is nothing to say, ``retryable`` False:
 
     :ivar file_name: the name the file goes by at the platform
     :ivar file_size: its size in bytes
@@ -55,7 +64,14 @@ class UploadError(RuntimeError):
     :ivar trace_id: the platform's trace id: name it when you ask its support
     :ivar retryable: True if the same call may well succeed later
     :ivar retry_after: seconds the platform asked to wait
+    :ivar result: from a ``send`` that failed after the upload, the :class:`UploadResult`: it can
+        be sent again without another upload
     """
+
+    # What protocol.ladder decides by; kept only where they differ from this.
+    again = Again.NEVER
+    ambiguous = False  # True if what failed may have taken effect all the same
+    _advice = ""
 
     def __init__(
         self,
@@ -70,8 +86,11 @@ class UploadError(RuntimeError):
         trace_id: Optional[str] = None,
         retryable: bool = False,
         retry_after: Optional[float] = None,
+        advice: str = "",
+        again: Again = Again.NEVER,
+        ambiguous: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}{ADVICE}{advice}" if advice else message)
         self.file_name = file_name
         self.file_size = file_size
         self.stage = stage
@@ -79,14 +98,22 @@ class UploadError(RuntimeError):
         self.code = code
         self.err_code = err_code
         self.trace_id = trace_id
-        self.retryable = retryable
+        self.retryable = retryable or again not in (Again.NEVER, Again.TOKEN)
         self.retry_after = retry_after
+        self.result: Optional[Any] = None
+        kept = {"again": again, "ambiguous": ambiguous, "_advice": advice}
+        vars(self).update({n: v for n, v in kept.items() if v != getattr(UploadError, n)})
 
     @property
     def brief(self) -> str:
         """What happened, without the advice at the end of ``str()``: for a line in a log."""
-        text = str(self)
-        return text.rpartition(ADVICE)[0] or text
+        text, end = str(self), ADVICE + self._advice
+        return text[:-len(end)] if self._advice and text.endswith(end) else text
+
+    def advise(self, advice: str) -> None:
+        """Put *advice* in place of what the text says the user can do."""
+        self.args = (f"{self.brief}{ADVICE}{advice}",)
+        self._advice = advice
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return _restore, (type(self), self.args, dict(self.__dict__))
@@ -108,11 +135,10 @@ class UploadDailyLimitExceededError(UploadError):
     def __init__(
         self, file_name: Optional[str], file_size: Optional[int], message: str = "", **facts: Any
     ) -> None:
-        text = message or (
-            f"{file_name} ({_size(file_size)}): the bot's daily upload quota is used up{ADVICE}"
-            "try again tomorrow or with a smaller file"
-        )
-        super().__init__(text, file_name=file_name, file_size=file_size, **facts)
+        if not message:
+            message = f"{file_name} ({_size(file_size)}): the bot's daily upload quota is used up"
+            facts["advice"] = "try again tomorrow or with a smaller file"
+        super().__init__(message, file_name=file_name, file_size=file_size, **facts)
 
     @property
     def file_size_human(self) -> str:
@@ -127,18 +153,14 @@ class UploadFileTooLargeError(UploadError):
     """
 
     def __init__(
-        self,
-        file_name: Optional[str],
-        file_size: Optional[int],
-        limit_bytes: int = 0,
-        message: str = "",
-        **facts: Any,
+        self, file_name: Optional[str], file_size: Optional[int], limit_bytes: int = 0,
+        message: str = "", **facts: Any,
     ) -> None:
-        text = message or (
-            f"{file_name} ({_size(file_size)}) is over the size limit "
-            f"({_size(limit_bytes)}){ADVICE}send a smaller file"
-        )
-        super().__init__(text, file_name=file_name, file_size=file_size, **facts)
+        if not message:
+            limit = _size(limit_bytes)
+            message = f"{file_name} ({_size(file_size)}) is over the size limit ({limit})"
+            facts["advice"] = "send a smaller file"
+        super().__init__(message, file_name=file_name, file_size=file_size, **facts)
         self.limit_bytes = limit_bytes
 
     @property
@@ -168,7 +190,7 @@ class ApiError(UploadError):
 
 
 class AuthenticationError(ApiError):
-    """No access token could be had, or a fresh one was refused as well."""
+    """The credentials were refused, or a fresh access token was."""
 
 
 class ProtocolError(UploadError, ValueError):
@@ -187,11 +209,7 @@ class PartUploadError(UploadError):
     """
 
     def __init__(
-        self,
-        message: str = "",
-        *,
-        part_index: Optional[int] = None,
-        attempts: int = 0,
+        self, message: str = "", *, part_index: Optional[int] = None, attempts: int = 0,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
@@ -207,11 +225,7 @@ class PartFinishTimeoutError(UploadError, TimeoutError):
     """
 
     def __init__(
-        self,
-        message: str = "",
-        *,
-        part_index: Optional[int] = None,
-        waited: float = 0.0,
+        self, message: str = "", *, part_index: Optional[int] = None, waited: float = 0.0,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
@@ -220,7 +234,7 @@ class PartFinishTimeoutError(UploadError, TimeoutError):
 
 
 class SourceChangedError(UploadError, OSError):
-    """The file shrank, grew or was rewritten while it was being uploaded."""
+    """The file shrank or was rewritten while it was being uploaded."""
 
 
 class UploadDeadlineError(UploadError, TimeoutError):

@@ -11,9 +11,9 @@ import requests
 
 from .errors import format_size
 from .net.sessions import Sessions
-from .net.transport import Transport
+from .net.transport import Outcome, Transport
 from .protocol.calls import Upload
-from .protocol.codes import is_plain_refusal
+from .protocol.ladder import Step
 from .protocol.plan import UploadPlan, read_plan
 from .protocol.results import UploadResult, read_result
 from .protocol.values import ChatType, FileType, Secret, check_chat_type
@@ -24,7 +24,7 @@ from .transfer.arguments import checked_url_call, opened_upload
 from .transfer.cache import Cache, FileInfoCache
 from .transfer.messages import Message
 from .transfer.operation import Cancel, Operation, RunningCalls
-from .transfer.parts import Parts, StaleUpload
+from .transfer.parts import Parts
 from .transfer.progress import Callback
 
 log = logging.getLogger(__name__)
@@ -272,24 +272,34 @@ class Uploader:
         self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes
     ) -> UploadResult:
         polled: Dict[int, float] = {}
-        for last in (False, True):
-            plan = self._prepare(operation, upload, hashes)
-            if plan.result is not None:
-                return plan.result
-            operation.enter("put")
-            parts = Parts(
-                operation, self._transport, upload, source, plan,
-                md5=hashes.md5, polled=polled, last=last)
-            try:
-                parts.send()
-                verify_unchanged(source, hashes, operation.stop_signal.check)
-                return self._complete(operation, upload, plan, parts.doubtful)
-            except StaleUpload as stale:
-                error = stale.error
-            if not last:
-                log.warning("%s; preparing the upload anew", error.brief)
-                parts.stop()
-        raise error
+        outcome = self._follow_one_plan(operation, upload, source, hashes, polled, last=False)
+        if outcome.error is not None and outcome.step is Step.PREPARE:
+            log.warning("%s; preparing the upload anew", outcome.error.brief)
+            outcome = self._follow_one_plan(operation, upload, source, hashes, polled, last=True)
+        return outcome.get()
+
+    def _follow_one_plan(
+        self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes,
+        polled: Dict[int, float], *, last: bool,
+    ) -> Outcome[UploadResult]:
+        plan = self._prepare(operation, upload, hashes)
+        if plan.result is not None:
+            return Outcome(plan.result)
+        operation.enter("put")
+        parts = Parts(
+            operation, self._transport, upload, source, plan,
+            md5=hashes.md5, polled=polled, last=last)
+        stale = parts.send()
+        if stale is not None:
+            parts.stop()
+            return Outcome(error=stale, step=Step.PREPARE)
+        verify_unchanged(source, hashes, operation.stop_signal.check)
+        operation.enter("complete")
+        completed = self._transport.call(
+            upload.complete(plan), operation.stop_signal, last=last, doubtful=parts.doubtful)
+        if completed.error is not None:
+            return Outcome(error=completed.error, step=completed.step)
+        return Outcome(read_result(completed.get(), _now(), reused=not plan.parts))
 
     def _prepare(self, operation: Operation, upload: Upload, hashes: FileHashes) -> UploadPlan:
         operation.enter("prepare")
@@ -301,17 +311,6 @@ class Uploader:
         log.info(
             "%s: %d part(s), %d at a time", upload.file_name, len(plan.parts), plan.concurrency)
         return plan
-
-    def _complete(
-        self, operation: Operation, upload: Upload, plan: UploadPlan, doubtful: bool
-    ) -> UploadResult:
-        operation.enter("complete")
-        call = upload.complete(plan)
-        outcome = self._transport.call(call, operation.stop_signal)
-        error = outcome.error
-        if error is not None and (outcome.replayed or doubtful) and is_plain_refusal(error):
-            raise StaleUpload(error)  # after an answer that was lost, only a fresh start is sure
-        return read_result(outcome.get(), _now(), reused=not plan.parts)
 
 
 def _now() -> datetime:

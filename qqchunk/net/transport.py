@@ -1,21 +1,21 @@
-"""HTTP: JSON calls to the API and PUTs to storage, one exchange at a time, each one abortable."""
+"""Calls to the API and PUTs to storage, and the repeats that the ladder wants of a call."""
 
 from __future__ import annotations
 
 import copy
 import logging
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-
-from ..errors import ADVICE, TransportError, UploadError
-from ..protocol.calls import read_token, token_call
-from ..protocol.codes import Again, again, is_unclear
+from ..errors import Again, TransportError, UploadError
+from ..protocol.calls import Upload, read_token, token_call
+from ..protocol.ladder import CallState, Step
 from ..protocol.replies import read_reply
-from ..protocol.retry import Attempts, Policy
-from ..protocol.values import Call, Json, Secret
+from ..protocol.retry import Policy
+from ..protocol.values import Call, Reply, Secret
 from .auth import BearerAuth, NoAuth, TokenKeeper
 from .diagnosis import Diagnosis
 from .exchange import Answer, exchange
@@ -27,23 +27,39 @@ SLOW_READ_TIMEOUT = 120.0  # seconds: the platform merges or downloads before it
 log = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
-    """How a call ended.
+_T = TypeVar("_T")
 
-    :ivar reply: the JSON object of a success
-    :ivar error: otherwise, what went wrong; not raised yet, so that nothing hangs in its context
-    :ivar replayed: True if an earlier attempt of the call got no clear answer
+
+@dataclass(frozen=True)
+class Outcome(Generic[_T]):
+    """How an exchange ended: with a value, or with an error that is not raised yet.
+
+    An error that travels as a value has no context in which URLs and tokens hang.
+
+    :ivar step: for a whole call, what follows from the error
     """
 
-    reply: Optional[Json] = None
+    value: Optional[_T] = None
     error: Optional[UploadError] = None
-    replayed: bool = False
+    step: Step = Step.DONE
 
-    def get(self) -> Json:
-        """Return the reply, or raise the error."""
+    def get(self) -> _T:
+        """Return the value, or raise the error."""
         if self.error is not None:
             raise copy.copy(self.error)  # itself would refer to this frame, and this frame to it
-        return self.reply or {}
+        if self.value is None:
+            raise TypeError("an outcome without a value and without an error")
+        return self.value
+
+
+@dataclass
+class Doubt:
+    """Whether a call that has not succeeded may have been carried out all the same.
+
+    :ivar raised: True from when its request goes out until a clear refusal comes
+    """
+
+    raised: bool = False
 
 
 class Transport:
@@ -53,6 +69,7 @@ class Transport:
     :param credentials: app id and client secret, unused with *auth*
     :param auth: what requests takes as auth, instead of a token of ours; or None
     :param timeout: (connect, read) seconds without progress, each may be None
+    :param clock: monotonic seconds
     """
 
     def __init__(
@@ -65,6 +82,7 @@ class Transport:
         auth: Any,
         timeout: Timeout,
         policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sessions = sessions
         self._api_url = api_url.rstrip("/")
@@ -73,25 +91,45 @@ class Transport:
         self._auth = auth
         self._timeout = timeout
         self.policy = policy
+        self._clock = clock
         self._keeper = TokenKeeper()
 
-    def call(self, call: Call, stop: StopSignal) -> Outcome:
-        """Make *call*, with the retries it allows. Blocks; raises Aborted."""
-        return self._repeat(call, lambda: self.attempt(call, stop), stop)
+    def call(
+        self, call: Call, stop: StopSignal, *, last: bool = False, doubtful: bool = False,
+        doubt: Optional[Doubt] = None,
+    ) -> Outcome[Reply]:
+        """Make *call*, with the repeats it allows. Blocks; raises Aborted.
 
-    def attempt(self, call: Call, stop: StopSignal) -> Outcome:
-        """Make *call* once, and at once again if its token was refused. Raises Aborted."""
+        :param last: True if no fresh prepare is left
+        :param doubtful: True if a part counts as confirmed though the platform did not say so
+        :param doubt: is kept up to date while the call is made
+        """
+        state = replace(self.first_state(call, last=last), replayed=doubtful)
+        doubt = doubt or Doubt()
+        return self._repeat(state, lambda: self.attempt(call, stop, doubt), stop, doubt)
+
+    def first_state(self, call: Call, *, last: bool = False) -> CallState:
+        """Return the state of a call that has not been tried."""
+        return CallState(
+            call.stage, self.policy, repeatable=call.repeatable, renewable=self._auth is None,
+            last=last)
+
+    def attempt(
+        self, call: Call, stop: StopSignal, doubt: Optional[Doubt] = None
+    ) -> Outcome[Reply]:
+        """Make *call* once; a token that is refused is forgotten. Raises Aborted."""
         url = self._api_url + call.path
+        doubt = doubt or Doubt()
         if self._auth is not None:
+            doubt.raised = True
             return self._post(call, url, self._auth, stop)
-        for _ in range(2):  # the second time with a new token
-            try:
-                token = self.token(stop)
-            except UploadError as error:
-                return Outcome(error=error.with_traceback(None))
-            outcome = self._post(call, url, BearerAuth(token), stop)
-            if outcome.error is None or again(outcome.error) is not Again.TOKEN:
-                break
+        try:
+            token = self.token(stop)
+        except UploadError as error:
+            return Outcome(error=error.with_traceback(None))
+        doubt.raised = True
+        outcome = self._post(call, url, BearerAuth(token), stop)
+        if outcome.error is not None and outcome.error.again is Again.TOKEN:
             self._keeper.drop(token)
         return outcome
 
@@ -99,9 +137,17 @@ class Transport:
         """Return a good access token. Raises Aborted."""
         return self._keeper.get(lambda: self._fetch_token(stop), stop)
 
-    def put(self, url: Secret, body: Any, stop: StopSignal) -> Union[Answer, Diagnosis]:
-        """PUT *body* (blocks with a length) to storage once. Raises Aborted."""
-        return self._exchange(lambda: self._sessions.put(url, body, self._timeout), stop)
+    def put(
+        self, url: Secret, body: Any, stop: StopSignal, *, about: Upload, name: str
+    ) -> Outcome[Answer]:
+        """PUT *body* (blocks with a length) to storage once. Raises Aborted.
+
+        :param name: what texts call the part
+        """
+        answer = exchange(lambda: self._sessions.put(url, body, self._timeout), stop)
+        if isinstance(answer, Diagnosis):
+            return Outcome(error=transport_error("put", url, answer, about, f"{name}: "))
+        return Outcome(answer)
 
     @property
     def needs_token(self) -> bool:
@@ -120,31 +166,34 @@ class Transport:
         return None if connect is None or read is None else connect + 2 * read
 
     def _repeat(
-        self, call: Call, attempt: Callable[[], Outcome], stop: StopSignal
-    ) -> Outcome:
-        attempts = Attempts(self.policy)
-        replayed = False
+        self, state: CallState, attempt: Callable[[], Outcome[Reply]], stop: StopSignal,
+        doubt: Doubt,
+    ) -> Outcome[Reply]:
         while True:
             outcome = attempt()
             error = outcome.error
             if error is None:
-                return Outcome(outcome.reply, replayed=replayed)
-            delay, attempts = attempts.after(error, call.repeatable)
-            if delay is None or error.stage != call.stage:  # a token has its own attempts
-                return Outcome(error=error, replayed=replayed)
-            replayed = replayed or is_unclear(error)
-            log.warning("%s; again in %.1f s", error.brief, delay)
-            stop.wait(delay)
+                return outcome
+            now = self._clock()
+            after = state.failed(error, now)
+            state = after.state
+            doubt.raised = state.replayed or error.ambiguous
+            if after.step is not Step.CALL:
+                return Outcome(error=error, step=after.step)
+            if after.due > now:
+                log.warning("%s; again in %.1f s", error.brief, after.due - now)
+                stop.wait(after.due - now)
 
     def _fetch_token(self, stop: StopSignal) -> Tuple[Secret, float]:
         call = token_call(*self._credentials)
         outcome = self._repeat(
-            call, lambda: self._post(call, self._token_url, NoAuth(), stop), stop)
+            replace(self.first_state(call), renewable=False),
+            lambda: self._post(call, self._token_url, NoAuth(), stop), stop, Doubt())
         return read_token(outcome.get())
 
-    def _post(self, call: Call, url: str, auth: Any, stop: StopSignal) -> Outcome:
+    def _post(self, call: Call, url: str, auth: Any, stop: StopSignal) -> Outcome[Reply]:
         timeout = self._timeouts(call)
-        answer = self._exchange(
+        answer = exchange(
             lambda: self._sessions.post(url, call.body, auth, timeout), stop,
             self.reply_limit(call))
         if isinstance(answer, Diagnosis):
@@ -154,18 +203,6 @@ class Transport:
             return Outcome(read_reply(call, answer.status, answer.headers, answer.body, now))
         except UploadError as error:
             return Outcome(error=error.with_traceback(None))
-
-    def _exchange(
-        self,
-        send: Callable[[], requests.Response],
-        stop: StopSignal,
-        limit: Optional[float] = None,
-    ) -> Union[Answer, Diagnosis]:
-        answer = exchange(send, stop, limit)
-        if isinstance(answer, Diagnosis) and answer.starved:
-            self._sessions.give_back()
-            answer = exchange(send, stop, limit)  # nothing was sent so far
-        return answer
 
     def _timeouts(self, call: Optional[Call]) -> Timeout:
         connect, read = self._timeout
@@ -179,8 +216,9 @@ def transport_error(
 ) -> TransportError:
     """Make the exception for an exchange that broke; *about* has ``file_name``, ``file_size``."""
     subject = f"{about.file_name}, {stage}" if about.file_name else stage
-    advice = "" if diagnosis.final else ADVICE + "check the network and the proxy settings"
     return TransportError(
-        f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}{advice}",
-        stage=stage, file_name=about.file_name, file_size=about.file_size,
-        retryable=not diagnosis.final)
+        f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}",
+        advice="" if diagnosis.final else "check the network and the proxy settings",
+        again=Again.NEVER if diagnosis.final else Again.BACKOFF,
+        ambiguous=stage != "token" and not diagnosis.unsent,
+        stage=stage, file_name=about.file_name, file_size=about.file_size)

@@ -7,20 +7,16 @@ An upload is four kinds of call: *prepare* gives an upload id and a URL per part
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
 
-from .plan import Part, UploadPlan, read_plan
-from .replies import read_number, read_text, unwrap
-from .results import UploadResult, nonsense, read_result
-from .values import Call, ChatType, FileType, Json, Secret, chat_path
-
-__all__ = [
-    "Part", "Upload", "UploadPlan", "UploadResult", "message_call", "read_plan", "read_result",
-    "read_token", "token_call", "url_call",
-]
+from .plan import Part, UploadPlan
+from .replies import bad_reply, read_number, read_text, unwrap
+from .values import Call, ChatType, FileType, Json, Reply, Secret, chat_path
 
 
-class Upload(NamedTuple):
+@dataclass(frozen=True)
+class Upload:
     """One file on its way to one chat: the bodies of its calls."""
 
     chat_type: ChatType
@@ -114,13 +110,13 @@ def token_call(app_id: str, client_secret: Secret) -> Call:
     return Call("token", "", {"appId": app_id, "clientSecret": client_secret})
 
 
-def read_token(reply: Json) -> Tuple[Secret, float]:
+def read_token(reply: Reply) -> Tuple[Secret, float]:
     """Return the access token and its life in seconds.
 
     :raises ProtocolError: if there is no token
     """
-    reply = unwrap(reply, "access_token")
-    token = read_text(reply.get("access_token"))
+    fields = unwrap(reply.fields, "access_token")
+    token = read_text(fields.get("access_token"))
     if token is None or not token.isprintable() or not token.isascii():
-        nonsense("it has no access_token", "token")
-    return Secret(token), max(0.0, read_number(reply.get("expires_in")) or 0.0)
+        bad_reply(reply, "it has no access_token", "token")
+    return Secret(token), max(0.0, read_number(fields.get("expires_in")) or 0.0)

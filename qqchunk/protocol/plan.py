@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, List, Mapping, NoReturn, Optional, Tuple
 from urllib.parse import urlsplit
 
-from .replies import read_int, read_number, read_text, unwrap
-from .results import UploadResult, nonsense, read_result
-from .values import Json, Secret
+from .replies import bad_reply, read_int, read_number, read_text, unwrap
+from .results import UploadResult, read_result
+from .values import Json, Reply, Secret
+
+_Refuse = Callable[[str], NoReturn]  # raises the exception for the whole reply
 
 MAX_RETRY_TIMEOUT = 600.0  # seconds; more would hold a caller longer than upload URLs live
 DEFAULT_RETRY_TIMEOUT = 120.0
@@ -33,7 +35,8 @@ class Part:
     url: Secret
 
 
-class UploadPlan(NamedTuple):
+@dataclass(frozen=True)
+class UploadPlan:
     """What *prepare* asks for: parts that cover the file exactly once, in order.
 
     :ivar upload_id: names this upload in the calls that follow
@@ -53,7 +56,7 @@ class UploadPlan(NamedTuple):
 
 
 def read_plan(
-    reply: Json, file_size: int, *, max_concurrency: int, https_only: bool, now: datetime
+    reply: Reply, file_size: int, *, max_concurrency: int, https_only: bool, now: datetime
 ) -> UploadPlan:
     """Return the plan in the reply to *prepare*, whatever its dialect.
 
@@ -63,20 +66,23 @@ def read_plan(
     :param now: the aware time from which a result's lifetime counts
     :raises ProtocolError: if the parts do not cover the file exactly once
     """
-    reply = unwrap(reply, "upload_id", "file_info")
-    entries = _pick(reply, "parts", "part_list")
-    if not entries and read_text(reply.get("file_info")):
+    def refuse(what: str) -> NoReturn:
+        bad_reply(reply, what, "prepare")
+
+    fields = unwrap(reply.fields, "upload_id", "file_info")
+    entries = _pick(fields, "parts", "part_list")
+    if not entries and read_text(fields.get("file_info")):
         return UploadPlan("", (), result=read_result(reply, now, reused=True))
-    upload_id = read_text(reply.get("upload_id"))
+    upload_id = read_text(fields.get("upload_id"))
     if upload_id is None:
-        _nonsense("it has no upload_id")
+        refuse("it has no upload_id")
     if not isinstance(entries, list):
-        _nonsense("it has no list of parts")
-    config = reply.get("upload_config")
+        refuse("it has no list of parts")
+    config = fields.get("upload_config")
     nested: Json = config if isinstance(config, dict) else {}
 
     def setting(name: str) -> Optional[float]:
-        number: Optional[float] = read_number(nested[name] if name in nested else reply.get(name))
+        number: Optional[float] = read_number(nested[name] if name in nested else fields.get(name))
         return number
 
     timeout = _positive(setting("retry_timeout"), DEFAULT_RETRY_TIMEOUT)
@@ -84,7 +90,8 @@ def read_plan(
     delay = _positive(setting("retry_delay"), DEFAULT_RETRY_DELAY)
     return UploadPlan(
         upload_id,
-        _read_parts(entries, reply.get("block_size"), file_size, https_only) if entries else (),
+        _read_parts(
+            entries, fields.get("block_size"), file_size, https_only, refuse) if entries else (),
         concurrency=int(max(1, min(setting("concurrency") or 1, max_concurrency))),
         retry_timeout=timeout,
         retry_delay=min(max(delay, MIN_RETRY_DELAY), timeout),
@@ -92,26 +99,26 @@ def read_plan(
 
 
 def _read_parts(
-    entries: List[Any], block_size: object, file_size: int, https_only: bool
+    entries: List[Any], block_size: object, file_size: int, https_only: bool, refuse: _Refuse
 ) -> Tuple[Part, ...]:
     numbered: List[Tuple[int, Json]] = []
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            _nonsense(f"its part at position {position} is not an object")
+            refuse(f"its part at position {position} is not an object")
         index = _pick(entry, "index", "part_index")
         # The document counts from 0 and the live server from 1: a list without numbers follows
         # the live one.
         number = position + 1 if index is None else read_int(index)
         if number is None:
-            _nonsense(f"its part at position {position} has no usable index")
+            refuse(f"its part at position {position} has no usable index")
         numbered.append((number, entry))
     without = sum(1 for _, entry in numbered if _pick(entry, "index", "part_index") is None)
     if without not in (0, len(numbered)):
-        _nonsense(f"{without} of its {len(numbered)} parts have no index")
+        refuse(f"{without} of its {len(numbered)} parts have no index")
     numbered.sort(key=lambda pair: pair[0])
     base = numbered[0][0]
     if base not in (0, 1) or any(n != base + i for i, (n, _) in enumerate(numbered)):
-        _nonsense("its part indexes are not each number from 0 or 1 on, once")
+        refuse("its part indexes are not each number from 0 or 1 on, once")
     parts: List[Part] = []
     offset = 0
     common = read_int(block_size)
@@ -119,19 +126,19 @@ def _read_parts(
         own = entry.get("block_size")
         size = min(common or 0, file_size - offset) if own is None else read_int(own)
         if size is None or size < 1:
-            _nonsense(f"its part {number} would be empty")
-        parts.append(Part(number, offset, size, _read_url(entry, number, https_only)))
+            refuse(f"its part {number} would be empty")
+        parts.append(Part(number, offset, size, _read_url(entry, number, https_only, refuse)))
         offset += size
     if offset != file_size:
-        _nonsense(f"its parts add up to {offset} bytes and the file has {file_size}")
+        refuse(f"its parts add up to {offset} bytes and the file has {file_size}")
     return tuple(parts)
 
 
-def _read_url(entry: Json, number: int, https_only: bool) -> Secret:
+def _read_url(entry: Json, number: int, https_only: bool, refuse: _Refuse) -> Secret:
     url = Secret(read_text(_pick(entry, "presigned_url", "url")) or "")
     wanted = ("https",) if https_only else ("http", "https")
     if not _is_usable(url, wanted):
-        _nonsense(f"its part {number} has no {' or '.join(wanted)} URL")
+        refuse(f"its part {number} has no {' or '.join(wanted)} URL")
     return url
 
 
@@ -158,7 +165,3 @@ def _pick(entry: Mapping[str, Any], *names: str) -> object:
 
 def _positive(value: Optional[float], default: float) -> float:
     return value if value is not None and value > 0 else default
-
-
-def _nonsense(what: str) -> NoReturn:
-    nonsense(what, "prepare")

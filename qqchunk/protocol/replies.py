@@ -7,11 +7,20 @@ import math
 import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import List, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, NoReturn, Optional, Tuple, Union
 
-from ..errors import ADVICE, ProtocolError
-from .codes import UNDER_REVIEW, refusal
-from .values import Call, Json, Secret
+from ..errors import (
+    Again,
+    ApiError,
+    AuthenticationError,
+    PartUploadError,
+    ProtocolError,
+    UploadDailyLimitExceededError,
+    UploadError,
+    UploadFileTooLargeError,
+)
+from .codes import UNDER_REVIEW, Rule, find_rule, find_storage_rule
+from .values import Call, Json, Reply, Secret
 
 # The texts that a reply's traceback, as error trackers print it, must not show.
 _SECRETS = ("access_token", "file_info", "presigned_url", "raw_url", "url")
@@ -23,49 +32,118 @@ _PENDING = (201, 202)  # a message accepted, under review
 
 def read_reply(
     call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime
-) -> Json:
-    """Return the JSON object of a successful reply.
+) -> Reply:
+    """Return the reply of a call that succeeded.
 
     :param headers: with case-insensitive lookup
     :param now: the aware time against which a Retry-After date is read
-    :raises ProtocolError: for a 2xx that is no JSON object (``retryable``: it may be a broken
-        reply)
+    :raises ProtocolError: for a 2xx that is no JSON object (it may be a broken reply)
     :raises UploadError: the typed exception for a refusal, also one sent with HTTP 200
     """
     reply = _json_object(body)
     found = reply or {}
+    trace_id = _trace_id(found, headers)
     code, err_code = read_int(found.get("code")), read_int(found.get("err_code"))
     if status < 300 and _accepted(call, status, code, err_code):
-        if reply is not None:
-            return reply
-        if call.stage == "finish" and not body.strip():
-            return {}  # documented as "nothing"; live sends {}
-        if call.stage == "message" and status in _PENDING:
-            return {}  # it is sent, whatever the rest says
-        subject = f"{call.file_name}, {call.stage}" if call.file_name else call.stage
-        raise ProtocolError(
-            f"{subject}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON object"
-            f"{ADVICE}try again later, and look for a proxy that answers in the platform's place",
-            stage=call.stage, http_status=status, trace_id=_trace_id({}, headers), retryable=True,
-            file_name=call.file_name, file_size=call.file_size,
-        )
-    raise refusal(
-        stage=call.stage,
-        http_status=status,
-        code=code,
-        err_code=err_code,
-        message=_message(found, body),
-        trace_id=_trace_id(found, headers),
-        retry_after=read_retry_after(headers.get("Retry-After"), now),
-        file_name=call.file_name,
-        file_size=call.file_size,
-    )
+        # finish: documented as "nothing"; live sends {}. A message under review is sent,
+        # whatever the rest says.
+        nothing = call.stage == "finish" and not body.strip()
+        if reply is None and not nothing and not (call.stage == "message" and status in _PENDING):
+            raise ProtocolError(
+                f"{_subject(call)}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON "
+                "object",
+                advice="try again later, and look for a proxy that answers in the platform's place",
+                again=Again.BACKOFF, ambiguous=call.stage != "token", stage=call.stage,
+                http_status=status, trace_id=trace_id, file_name=call.file_name,
+                file_size=call.file_size)
+        return Reply(found, status, trace_id)
+    retry_after = read_retry_after(headers.get("Retry-After"), now)
+    if retry_after is None:  # a 429 may carry it in its body
+        retry_after = read_number(found.get("retry_after"))
+    raise _refusal(
+        call, find_rule(status, code, err_code), status, code, err_code, _message(found, body),
+        trace_id, None if retry_after is None else max(0.0, retry_after))
 
 
 def _accepted(call: Call, status: int, code: Optional[int], err_code: Optional[int]) -> bool:
     if call.stage == "message" and (status in _PENDING or {code, err_code} & set(UNDER_REVIEW)):
         return True
     return not code and not err_code
+
+
+def _refusal(
+    call: Call, rule: Rule, status: int, code: Optional[int], err_code: Optional[int],
+    message: str, trace_id: Optional[str], retry_after: Optional[float],
+) -> UploadError:
+    """Make the exception for a refusal: at which stage, what the platform said, what helps."""
+    numbers = "/".join(str(n) for n in dict.fromkeys((code, err_code)) if n is not None)
+    where = [f"code {numbers}"] if numbers else []
+    where += [f"HTTP {status}", *([f"trace {trace_id}"] if trace_id else [])]
+    said = f": {message}" if message else ""
+    wait = f" (it asks to wait {retry_after:.0f} s)" if retry_after else ""
+    text = f"{_subject(call)}: {rule.meaning} ({', '.join(where)}){said}{wait}"
+    facts: Dict[str, Any] = dict(
+        stage=call.stage, http_status=status, code=code, err_code=err_code, trace_id=trace_id,
+        retry_after=retry_after, advice=rule.advice, again=rule.again,
+        # What a token call did is of no consequence.
+        ambiguous=rule.ambiguous and call.stage != "token")
+    if rule.error is UploadDailyLimitExceededError:
+        return UploadDailyLimitExceededError(call.file_name, call.file_size, text, **facts)
+    if rule.error is UploadFileTooLargeError:
+        return UploadFileTooLargeError(call.file_name, call.file_size, 0, text, **facts)
+    facts.update(message=message, file_name=call.file_name, file_size=call.file_size)
+    # The token service's final word about a request with credentials is about these.
+    credentials = call.stage == "token" and rule.again is Again.NEVER
+    credentials = credentials and not 300 <= status < 400
+    if rule.error is AuthenticationError or credentials:
+        return AuthenticationError(text, **facts)
+    return ApiError(text, **facts)
+
+
+def storage_refusal(
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime, *, attempt: int,
+    name: str, part_index: int, file_name: str, file_size: int,
+) -> UploadError:
+    """Make the exception for a PUT that storage refused.
+
+    :param attempt: how often the part was sent to this URL, from 1
+    :param name: what the text calls the part: ``part 2 of 7``
+    """
+    code, said = read_storage_error(body)
+    rule = find_storage_rule(status, code)
+    text = (f"{file_name}, put: {name}: {rule.meaning}: HTTP {status}"
+            f"{f' ({said})' if said else ''} to attempt {attempt}")
+    facts: Dict[str, Any] = dict(
+        stage="put", http_status=status, advice=rule.advice, again=rule.again,
+        retry_after=read_retry_after(headers.get("Retry-After"), now))
+    if rule.error is UploadFileTooLargeError:
+        return UploadFileTooLargeError(file_name, file_size, 0, text, **facts)
+    return PartUploadError(
+        text, part_index=part_index, attempts=attempt, file_name=file_name, file_size=file_size,
+        **facts)
+
+
+def bad_reply(reply: Reply, what: str, stage: str) -> NoReturn:
+    """Raise the exception for a reply that makes no sense."""
+    then = "nothing was sent" if stage == "prepare" else "there is no file to send"
+    trace = f" (trace {reply.trace_id})" if reply.trace_id else ""
+    raise ProtocolError(
+        f"{stage}: the platform's reply makes no sense: {what}{trace}; {then}",
+        advice="report it if it happens again", stage=stage, http_status=reply.http_status,
+        trace_id=reply.trace_id)
+
+
+def _subject(call: Call) -> str:
+    return f"{call.file_name}, {call.stage}" if call.file_name else call.stage
+
+
+def plain(value: Any) -> Any:
+    """Return an equal JSON value whose texts are ``str`` and nothing else, for the user."""
+    if isinstance(value, dict):
+        return {plain(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return str(value) if isinstance(value, str) else value
 
 
 def hide_secrets(fields: Json) -> Json:
@@ -133,15 +211,16 @@ def read_retry_after(value: Optional[str], now: datetime) -> Optional[float]:
     return max(0.0, seconds)
 
 
-def storage_message(body: bytes) -> str:
-    """Return code and message of a storage error (XML): nothing else, the rest names the object."""
+def read_storage_error(body: bytes) -> Tuple[str, str]:
+    """Return the code of a storage error (XML), and code and message as a text.
+
+    Nothing else of it: the rest names the object.
+    """
     text = body.decode("utf-8", "replace")
-    found: List[str] = []
-    for tag in ("Code", "Message"):
-        match = re.search(f"<{tag}>([^<]*)</{tag}>", text)
-        if match:
-            found.append(match.group(1))
-    return ": ".join(found)[:_MAX_MESSAGE]
+    found = {tag: re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message")}
+    words = [match.group(1) for match in found.values() if match]
+    code = found["Code"]
+    return code.group(1).strip() if code else "", ": ".join(words)[:_MAX_MESSAGE]
 
 
 def _json_object(body: bytes) -> Optional[Json]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from posixpath import splitext
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
+from typing import Any, Dict, Mapping, Optional, Union
 from urllib.parse import quote
 
 Json = Dict[str, Any]
@@ -119,7 +120,8 @@ def chat_path(chat_type: ChatType, target_id: str) -> str:
     return f"/v2/{_SCENES[chat_type]}/{quoted}"
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """One call to the API, ready to be sent.
 
     :ivar stage: the step it belongs to, as in ``UploadError.stage``
@@ -138,3 +140,16 @@ class Call(NamedTuple):
     file_size: Optional[int] = None
     repeatable: bool = True
     slow: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the platform answered to a call that succeeded.
+
+    :ivar fields: the JSON object
+    :ivar trace_id: the platform's trace id, for its support
+    """
+
+    fields: Json = field(default_factory=dict)
+    http_status: int = 200
+    trace_id: Optional[str] = None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Callable, Dict, Optional
 
-from ..errors import ADVICE, ApiError, UploadDeadlineError
-from ..net.transport import Transport
+from ..errors import UploadError
+from ..net.transport import Doubt, Outcome, Transport
 from ..protocol.calls import message_call
-from ..protocol.codes import DUPLICATE_MESSAGE, FILE_INFO_EXPIRED, is_unclear
-from ..protocol.replies import unwrap
+from ..protocol.codes import FILE_INFO_EXPIRED, FILE_INFO_INVALID
+from ..protocol.ladder import Step
+from ..protocol.replies import plain, unwrap
 from ..protocol.results import UploadResult
-from ..protocol.values import ChatType
+from ..protocol.values import ChatType, Reply
 from .arguments import check_count
 from .operation import Operation
 
@@ -20,8 +23,13 @@ log = logging.getLogger(__name__)
 
 _MAX_SEQ = 1_000_000  # small enough for any integer type at the other end
 
+# Not the module's own: a program that seeds that would draw the same numbers again, and the
+# platform would drop its messages as duplicates.
+_random = random.SystemRandom()
 
-class Message(NamedTuple):
+
+@dataclass(frozen=True)
+class Message:
     """What goes to the chat with the file.
 
     :ivar msg_seq: drawn once, so that a repeat of the message can be told from another one
@@ -53,7 +61,7 @@ class Message(NamedTuple):
         if msg_id is not None and event_id is not None:
             raise ValueError("a message replies to a msg_id or to an event_id, not to both")
         # Not 1: that is what the bot's text reply to the same message will have.
-        drawn = random.randint(2, _MAX_SEQ) if msg_seq is None else msg_seq
+        drawn = _random.randint(2, _MAX_SEQ) if msg_seq is None else msg_seq
         return cls(
             content, msg_id, event_id, check_count("msg_seq", drawn, 0), msg_seq is not None)
 
@@ -69,45 +77,49 @@ class Message(NamedTuple):
         """Send it with the file of *result*; return the platform's reply.
 
         :param renew: uploads the file once more, if its ``file_info`` turns out to be too old
+        :raises UploadError: with *result*, unless the platform refused just that
         """
-        try:
-            return self._send(operation, transport, chat_type, target_id, result)
-        except ApiError as error:
-            if renew is None or FILE_INFO_EXPIRED not in (error.code, error.err_code):
-                raise
-            log.warning("%s; uploading it again", error.brief)
-        return self._send(operation, transport, chat_type, target_id, renew())
+        subject = operation.file_name or "the file"
+        outcome = self._send(operation, transport, chat_type, target_id, result)
+        if outcome.step is Step.UPLOAD and renew is not None:
+            log.warning("%s: its file_info is too old; uploading it again", subject)
+            result = renew()
+            outcome = self._send(operation, transport, chat_type, target_id, result)
+        if outcome.step is Step.DONE and outcome.error is not None:
+            log.info("%s: the platform has the message already", subject)
+            return {"id": None, "deduplicated": True}
+        fields = unwrap(outcome.get().fields, "id")
+        log.info("%s: sent to a %s chat", subject, chat_type.value)
+        reply: Dict[str, Any] = plain(fields)
+        return reply
 
     def _send(
         self, operation: Operation, transport: Transport, chat_type: ChatType, target_id: str,
         result: UploadResult,
-    ) -> Dict[str, Any]:
+    ) -> Outcome[Reply]:
         operation.enter("message")
-        subject = operation.file_name or "the file"
         call = message_call(
             chat_type, target_id, result.file_info, msg_seq=self.msg_seq, msg_id=self.msg_id,
             event_id=self.event_id, content=self.content,
             file_name=operation.file_name, file_size=operation.file_size)
+        doubt = Doubt()
         try:
-            outcome = operation.run(transport.call, call, operation.stop_signal)
-        except UploadDeadlineError as too_late:
-            too_late.retryable = self._may_be_repeated
-            raise
-        error = outcome.error
-        if error is not None and outcome.replayed:
-            if DUPLICATE_MESSAGE in (error.code, error.err_code):
-                log.info("%s: the platform has the message already", subject)
-                return {"id": None, "deduplicated": True}
-        if error is not None and is_unclear(error) and not self._may_be_repeated:
-            # Whoever tries again what is retryable would post it twice.
-            error.retryable = False
-            error.args = (f"{error.brief}{ADVICE}it may have been sent all the same: look in the "
-                          "chat before you send it again",)
-        reply = unwrap(outcome.get(), "id")
-        log.info("%s: sent to a %s chat", subject, chat_type.value)
-        return reply
+            outcome = operation.run(partial(transport.call, doubt=doubt), call,
+                                    operation.stop_signal)
+        except UploadError as error:  # what stops the call: deadline, cancel, close()
+            outcome = Outcome(error=error.with_traceback(None), step=Step.FAIL)
+        if outcome.error is not None and outcome.step is not Step.DONE:
+            self._explain(outcome.error, result, in_doubt=doubt.raised)
+        return outcome
 
-    @property
-    def _may_be_repeated(self) -> bool:
-        """Say whether the platform would tell a second call of the user's from another message."""
-        return self.own_seq and bool(self.msg_id or self.event_id)
+    def _explain(self, error: UploadError, result: UploadResult, *, in_doubt: bool) -> None:
+        """Say in *error* whether the message may have been sent, and give it the result."""
+        if not {error.code, error.err_code} & {FILE_INFO_EXPIRED, FILE_INFO_INVALID}:
+            raw = {name: value for name, value in result.raw.items() if name != "raw_url"}
+            error.result = replace(result, raw=raw)
+        if in_doubt and not (self.own_seq and (self.msg_id or self.event_id)):
+            # Whoever tries again what is retryable would post it twice: the platform can only
+            # tell a repeat with the same msg_seq, of a reply.
+            error.retryable = False
+            error.advise(
+                "it may have been sent all the same: look in the chat before you send it again")

@@ -130,8 +130,9 @@ class Operation:
             raise UploadCancelledError(self._say("cancelled"))
         if time.monotonic() >= self._end:
             raise UploadDeadlineError(self._say(
-                f"the deadline of {self._deadline:g} s passed; allow more time, send a smaller "
-                "file, or upload it before there is a message to answer"), retryable=True)
+                f"the deadline of {self._deadline:g} s passed"), retryable=True, advice=(
+                    "allow more time, send a smaller file, or upload it before there is a message "
+                    "to answer"))
         for workers in (self._workers, *self._added):
             workers.stop_signal.shut_expired()
         self.reporter.tell()

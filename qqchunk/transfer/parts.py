@@ -1,78 +1,58 @@
-"""The parts on their way: what is sent when, and what happens when it fails.
+"""The parts of one plan: which exchange is due next, and on which thread it runs.
 
-The thread that sends the file decides and keeps the clock; its workers each do one exchange at
-a time. So a part that waits, for its next poll or for a back-off, holds no thread.
+What follows an exchange is decided in ``protocol.ladder``; here it is started once it is due. The
+thread that calls :meth:`Parts.send` keeps the clock, the workers make one exchange at a time each,
+so a part that waits holds no thread.
 
-The remedies for a part, in this order: the same URL again with back-off; polling; the part once
-more; a fresh *prepare* for the whole file, which is the caller's to make (:class:`StaleUpload`).
+Sending runs ahead of confirming, since storage knows nothing of the API's state. Confirming keeps
+the order that every client seen on the live platform keeps: only the lowest unconfirmed parts, as
+many as the platform's concurrency says, are being confirmed.
 """
 
 from __future__ import annotations
 
-import heapq
 import logging
 import math
 import time
-from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Deque, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
-from ..errors import PartFinishTimeoutError, PartUploadError, SourceChangedError, UploadError
+from ..errors import Again, SourceChangedError, UploadError
 from ..net.storage import put_part
 from ..net.transport import Outcome, Transport
 from ..protocol.calls import Upload
-from ..protocol.codes import PART_BUSY, Again, again, is_plain_refusal, is_unclear
+from ..protocol.ladder import Next, PartState, Step
 from ..protocol.plan import Part, UploadPlan
-from ..protocol.retry import MAX_RETRY_AFTER, Attempts
+from ..protocol.values import Reply
 from ..source.ranges import Source
 from .operation import Operation
+from .workers import Inline, Workers
 
-# All polling of a part shares one retry_timeout: it may use it up to here before the first remedy,
-# the second (sent again, prepared anew), and the end, so that each has time to take effect.
-_SHARES = (0.8, 0.9, 1.0)
-
-_SEND, _CONFIRM = 0, 1  # the pools of the workers
+_PUT, _FINISH = 0, 1  # the pools of workers
 
 log = logging.getLogger(__name__)
 
 
-class StaleUpload(Exception):
-    """This upload_id or its URLs are of no use any more. Never leaves the package.
-
-    :ivar error: what to raise if no fresh prepare is left
-    """
-
-    def __init__(self, error: UploadError) -> None:
-        super().__init__()
-        self.error = error
-
-
-@dataclass
-class _Delivery:
+@dataclass(eq=False)
+class _Task:
     """One part on its way; only the thread in :meth:`Parts.send` touches it.
 
     :ivar position: its place in the plan, from 0
-    :ivar put_attempts: of the PUTs since the last remedy
-    :ivar finish_attempts: of the finish since the last poll
-    :ivar polled: seconds of polling before ``polling_since``
-    :ivar polling_since: monotonic time of the first 40093001 after the last PUT, 0 before it
+    :ivar due: the monotonic time from which *step* may be taken
+    :ivar running: an exchange for it is under way
     :ivar puts: PUTs so far under this plan
-    :ivar sent_again: it was polled in vain and PUT once more, under this plan or an earlier one
     :ivar md5: of what the last PUT sent
-    :ivar unclear: a finish after the last PUT may have been carried out without our seeing it
     """
 
     part: Part
     position: int
-    put_attempts: Attempts
-    finish_attempts: Attempts
-    polled: float
-    polling_since: float = 0.0
+    state: PartState
+    step: Step = Step.PUT
+    due: float = 0.0
+    running: bool = False
     puts: int = 0
-    sent_again: bool = False
-    unclear: bool = False
     md5: str = ""
 
 
@@ -96,6 +76,7 @@ class Parts:
         md5: str,
         polled: Dict[int, float],
         last: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._operation = operation
         self._transport = transport
@@ -104,194 +85,132 @@ class Parts:
         self._plan = plan
         self._md5 = md5
         self._polled = polled
-        self._last = last
+        self._clock = clock
         self.doubtful = False
-        fresh = Attempts(transport.policy)
-        self._deliveries = [
-            _Delivery(part, position, fresh, fresh, polled.get(part.offset, 0.0))
+        now = clock()
+        self._tasks = [
+            _Task(part, position, PartState(
+                part.index, f"part {position + 1} of {len(plan.parts)}",
+                transport.first_state(upload.finish(plan, part, ""), last=last),
+                plan.retry_timeout, plan.retry_delay, now, polled.get(part.offset, 0.0),
+                sent_again=polled.get(part.offset, 0.0) > 0.0))  # by this very plan
             for position, part in enumerate(plan.parts)]
-        for delivery in self._deliveries:  # one polled for an earlier plan is being sent again now
-            delivery.sent_again = delivery.polled > 0.0
-        self._unsent: Deque[_Delivery] = deque(self._deliveries)
-        # (due, position, delivery), for the next exchange of a part that has been sent before
-        self._to_put: List[Tuple[float, int, _Delivery]] = []
-        self._to_finish: List[Tuple[float, int, _Delivery]] = []
-        self._putting = self._finishing = self._open = self._confirmed = 0
-        self._most_open = 2 * plan.concurrency + 8
+        self._later = iter(self._tasks)
+        self._begun: List[_Task] = []  # and not confirmed, in the order of the file
+        self._most_begun = 2 * plan.concurrency + 8
+        self._putting = self._confirmed = 0
+        self._stale: Optional[UploadError] = None
         self._handlers: Dict[Future[Any], Callable[[Any], None]] = {}
         # A single part has no others to hold up: its exchanges need no threads of their own.
-        pools = plan.concurrency, plan.concurrency  # _SEND and _CONFIRM
-        self._workers = operation.add_workers(*pools) if len(plan.parts) > 1 else None
-        self._stop_signal = self._workers.stop_signal if self._workers else operation.stop_signal
+        pools = plan.concurrency, plan.concurrency
+        self._workers: Union[Workers, Inline] = (
+            operation.add_workers(*pools) if len(plan.parts) > 1 else Inline(operation.stop_signal))
 
-    def send(self) -> None:
-        """Return once the platform has confirmed every part.
+    def send(self) -> Optional[UploadError]:
+        """Return None once every part is confirmed, or the error that a fresh plan may remedy.
 
-        :raises StaleUpload: a fresh plan may help
         :raises UploadError: nothing will
         """
-        self._operation.reporter.plan(len(self._plan.parts))
+        self._operation.reporter.plan(len(self._tasks))
         try:
-            while True:
-                self._hand_out(time.monotonic())
-                if self._confirmed == len(self._plan.parts):
-                    return
-                self._wait(self._next_due())
+            while self._stale is None and self._confirmed < len(self._tasks):
+                self._start_what_is_due(self._clock())
+                self._wait()
+            return self._stale
         finally:
-            for delivery in self._deliveries:
-                _end_polling(delivery)
-                self._polled[delivery.part.offset] = delivery.polled
+            now = self._clock()
+            for task in self._tasks:
+                self._polled[task.part.offset] = task.state.polled_until(now)
 
     def stop(self) -> None:
         """End what is still on its way, after a failure that is not that of the whole call."""
-        if self._workers is not None:
-            self._workers.stop()
+        self._workers.stop()
 
-    def _start(
-        self, pool: int, handler: Callable[[Any], None], work: Callable[..., Any], *args: Any
-    ) -> None:
-        """Let *handler* have what *work* returns, done by a thread of that pool."""
-        if self._workers is None:
-            handler(work(*args))
+    def _start_what_is_due(self, now: float) -> None:
+        for place, task in enumerate(self._begun):  # the lowest first
+            if self._may_start(place, task) and task.due <= now:
+                self._start(task)
+        # Parts in the order's window come first: those are begun already, or next.
+        while self._putting < self._plan.concurrency and len(self._begun) < self._most_begun:
+            task_or_none = next(self._later, None)
+            if task_or_none is None:
+                break
+            self._begun.append(task_or_none)
+            self._start(task_or_none)
+
+    def _may_start(self, place: int, task: _Task) -> bool:
+        """Say whether it is a part's turn, *place* among those begun, and a worker is free."""
+        if task.running:
+            return False
+        if task.step is Step.PUT:
+            return self._putting < self._plan.concurrency
+        return place < self._plan.concurrency
+
+    def _start(self, task: _Task) -> None:
+        task.running = True
+        stop = self._workers.stop_signal
+        if task.step is Step.PUT:
+            self._putting += 1
+            task.puts += 1
+            mark = partial(self._operation.reporter.mark, task.position)
+            future: Future[Any] = self._workers.submit(
+                _PUT, put_part, self._transport, self._upload, self._source, task.part, task.puts,
+                task.state.name, mark, stop)
+            self._handlers[future] = partial(self._was_put, task)
         else:
-            self._handlers[self._workers.submit(pool, work, *args)] = handler
+            call = self._upload.finish(self._plan, task.part, task.md5)
+            future = self._workers.submit(_FINISH, self._transport.attempt, call, stop)
+            self._handlers[future] = partial(self._was_finished, task)
 
-    def _wait(self, until: float) -> None:
-        """Wait for the next work that is done, or the monotonic time *until*."""
-        timeout = None if until == math.inf else max(0.0, until - time.monotonic())
-        if self._workers is None:
-            self._stop_signal.wait(timeout or 0.0)
-            return
+    def _wait(self) -> None:
+        """Wait for the next exchange that is done, or until the next one is due."""
+        due = min((task.due for place, task in enumerate(self._begun)
+                   if self._may_start(place, task)), default=math.inf)
+        timeout = None if due == math.inf else max(0.0, due - self._clock())
         future = self._workers.next_done(timeout)
-        self._stop_signal.check()
+        self._workers.stop_signal.check()
         if future is not None:
             self._handlers.pop(future)(future.result())
 
-    def _hand_out(self, now: float) -> None:
-        while self._putting < self._plan.concurrency:
-            if self._to_put and self._to_put[0][0] <= now:
-                self._put(heapq.heappop(self._to_put)[2])
-            elif self._unsent and self._open < self._most_open:
-                self._open += 1
-                self._put(self._unsent.popleft())
-            else:
-                break
-        while self._finishing < self._plan.concurrency:
-            if not (self._to_finish and self._to_finish[0][0] <= now):
-                break
-            self._finish(heapq.heappop(self._to_finish)[2])
-
-    def _next_due(self) -> float:
-        due = math.inf
-        if self._to_put and self._putting < self._plan.concurrency:
-            due = self._to_put[0][0]
-        if self._to_finish and self._finishing < self._plan.concurrency:
-            due = min(due, self._to_finish[0][0])
-        return due
-
-    def _put(self, delivery: _Delivery) -> None:
-        self._putting += 1
-        delivery.puts += 1
-        delivery.unclear = False
-        mark = partial(self._operation.reporter.mark, delivery.position)
-        self._start(
-            _SEND, partial(self._was_put, delivery), put_part, self._transport, self._upload,
-            self._source, delivery.part, delivery.puts, self._number(delivery), mark,
-            self._stop_signal)
-
-    def _was_put(self, delivery: _Delivery, result: Union[str, Exception]) -> None:
+    def _was_put(self, task: _Task, outcome: Outcome[str]) -> None:
         self._putting -= 1
-        if isinstance(result, Exception):
-            self._retry_put(delivery, result)
+        error, now = outcome.error, self._clock()
+        if error is not None:
+            self._follow(task, task.state.put_failed(error, now))
             return
-        log.debug("%s is at storage", self._name(delivery))
-        if len(self._plan.parts) == 1 and result != self._md5:
+        task.md5 = outcome.get()
+        log.debug("%s: %s is at storage", self._upload.file_name, task.state.name)
+        if len(self._tasks) == 1 and task.md5 != self._md5:
             raise SourceChangedError(
-                f"{self._upload.file_name}, put: the bytes sent are not those that were hashed; "
-                "upload it again once nothing writes to it", stage="put")
-        delivery.md5 = result
-        delivery.finish_attempts = Attempts(self._transport.policy)
-        heapq.heappush(self._to_finish, (0.0, delivery.position, delivery))
+                f"{self._upload.file_name}, put: the bytes sent are not those that were hashed",
+                advice="upload it again once nothing writes to it", stage="put")
+        self._follow(task, task.state.sent(now))
 
-    def _retry_put(self, delivery: _Delivery, error: Exception) -> None:
-        if not isinstance(error, UploadError) or again(error) is Again.NEVER:
+    def _was_finished(self, task: _Task, outcome: Outcome[Reply]) -> None:
+        error, now = outcome.error, self._clock()
+        state = task.state
+        self._follow(
+            task, state.confirmed(now) if error is None else state.finish_failed(error, now))
+
+    def _follow(self, task: _Task, after: Next[PartState]) -> None:
+        now = self._clock()
+        name, error = f"{self._upload.file_name}: {after.state.name}", after.error
+        sent_in_vain = after.step is Step.PUT and after.state.sent_again > task.state.sent_again
+        task.running = False
+        task.state, task.step, task.due = after.state, after.step, after.due
+        if error is not None and after.step is Step.FAIL:
             raise error
-        if isinstance(error, PartUploadError) and error.http_status == 403:
-            raise StaleUpload(error)
-        if (error.retry_after or 0.0) > MAX_RETRY_AFTER:
-            raise error
-        delay, delivery.put_attempts = delivery.put_attempts.after(error)
-        if delay is None:
-            raise StaleUpload(error)
-        log.warning("%s; again in %.1f s", error.brief, delay)
-        due = time.monotonic() + delay
-        heapq.heappush(self._to_put, (due, delivery.position, delivery))
-
-    def _finish(self, delivery: _Delivery) -> None:
-        self._finishing += 1
-        call = self._upload.finish(self._plan, delivery.part, delivery.md5)
-        self._start(
-            _CONFIRM, partial(self._was_finished, delivery), self._transport.attempt, call,
-            self._stop_signal)
-
-    def _was_finished(self, delivery: _Delivery, outcome: Outcome) -> None:
-        self._finishing -= 1
-        error = outcome.error
-        if error is not None and PART_BUSY in (error.code, error.err_code):
-            delivery.finish_attempts = Attempts(self._transport.policy)  # each poll is a new call
-            self._poll(delivery, error, time.monotonic())
-        elif error is not None and not (delivery.unclear and is_plain_refusal(error)):
-            self._retry_finish(delivery, error)
-        else:
+        if after.step is Step.PREPARE:
+            self._stale = error
+        elif after.step is Step.DONE:
             if error is not None:  # it may have been finished by the call we saw no answer of
                 self.doubtful = True
                 log.warning("%s; left for complete to judge", error.brief)
-            log.debug("%s is confirmed", self._name(delivery))
-            self._open -= 1
+            log.debug("%s is confirmed", name)
+            self._begun.remove(task)
             self._confirmed += 1
             self._operation.reporter.completed_parts = self._confirmed
-
-    def _retry_finish(self, delivery: _Delivery, error: UploadError) -> None:
-        delay, delivery.finish_attempts = delivery.finish_attempts.after(error)
-        if delay is None or error.stage == "token":  # which has had its own attempts
-            raise error
-        log.warning("%s; again in %.1f s", error.brief, delay)
-        delivery.unclear = delivery.unclear or is_unclear(error)
-        due = time.monotonic() + delay
-        heapq.heappush(self._to_finish, (due, delivery.position, delivery))
-
-    def _poll(self, delivery: _Delivery, error: UploadError, now: float) -> None:
-        """The platform is still busy with the part: ask again, or turn to the next remedy."""
-        delivery.polling_since = delivery.polling_since or now
-        remedies = int(self._last) + int(delivery.sent_again)
-        left = _SHARES[remedies] * self._plan.retry_timeout - delivery.polled
-        end = delivery.polling_since + max(0.0, left)
-        if now < end:
-            due = min(now + self._plan.retry_delay, end)
-            heapq.heappush(self._to_finish, (due, delivery.position, delivery))
-            return
-        _end_polling(delivery)
-        if delivery.sent_again:
-            raise StaleUpload(PartFinishTimeoutError(
-                f"{self._upload.file_name}, finish: {self._number(delivery)}: the platform "
-                f"answered 40093001 (busy or failed) for {delivery.polled:.0f} s, also after the "
-                "part was sent again - try again later",
-                part_index=delivery.part.index, waited=delivery.polled, stage="finish",
-                http_status=error.http_status, code=error.code, err_code=error.err_code,
-                trace_id=error.trace_id, retryable=True))
-        log.warning("%s: busy for %.0f s; sending it again", self._name(delivery), delivery.polled)
-        delivery.sent_again = True
-        delivery.put_attempts = Attempts(self._transport.policy)
-        heapq.heappush(self._to_put, (now, delivery.position, delivery))
-
-    def _name(self, delivery: _Delivery) -> str:
-        return f"{self._upload.file_name}: {self._number(delivery)}"
-
-    def _number(self, delivery: _Delivery) -> str:
-        return f"part {delivery.position + 1} of {len(self._plan.parts)}"
-
-
-def _end_polling(delivery: _Delivery) -> None:
-    if delivery.polling_since:
-        delivery.polled += time.monotonic() - delivery.polling_since
-        delivery.polling_since = 0.0
+        elif sent_in_vain:
+            log.warning("%s: busy for %.0f s; sending it again", name, after.state.polled)
+        elif error is not None and error.again is not Again.BUSY and after.due > now:
+            log.warning("%s; again in %.1f s", error.brief, after.due - now)

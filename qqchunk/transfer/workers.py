@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Callable, Optional, Set, TypeVar
+from typing import Any, Callable, List, Optional, Set, TypeVar
 
 from ..net.stopping import Aborted, StopSignal
 from ..source.hashing import wait_until_ended
@@ -89,3 +89,28 @@ class Workers:
         finally:
             self._pending.discard(mark)
         raise Aborted  # without the frames of the network, which would keep its connections alive
+
+
+class Inline:
+    """Stands in for :class:`Workers` where one thread is enough: the caller's own does the work."""
+
+    def __init__(self, stop_signal: StopSignal) -> None:
+        self.stop_signal = stop_signal
+        self._done: List[Future[Any]] = []
+
+    def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Do *work* now; :meth:`next_done` gives the future."""
+        future: Future[_T] = Future()
+        future.set_result(work(*args))
+        self._done.append(future)
+        return future
+
+    def next_done(self, timeout: Optional[float]) -> Optional[Future[Any]]:
+        """Return the next future that is done, None after *timeout* seconds."""
+        if self._done:
+            return self._done.pop()
+        self.stop_signal.wait(timeout or 0.0)
+        return None
+
+    def stop(self) -> None:
+        """Do nothing: no work goes on."""

@@ -148,7 +148,7 @@ ROWS = (
     Row("empty body", "empty_body", {"processed": False}, 3, backoff(1, 2), ProtocolError,
         {"http_status": 200, "retryable": True}, stages=("token", "prepare", "complete")),
     Row("object of the wrong shape", "wrong_shape", {"body": {"some": "thing"}}, 1, ONE_REQUEST,
-        ProtocolError, once=False, stages=("token", "prepare", "complete")),
+        ProtocolError, {"http_status": 200}, once=False, stages=("token", "prepare", "complete")),
 )
 
 
@@ -172,8 +172,9 @@ def api_cells() -> Iterator[Cell]:
     for row in ROWS:
         for stage in row.stages:
             error = row.error
-            if stage == "token" and error is ApiError:
-                error = AuthenticationError
+            if stage == "token" and error is ApiError and not row.facts.get("retryable"):
+                # What is final about credentials is about them; a redirect is not.
+                error = ApiError if row.facts["http_status"] == 302 else AuthenticationError
             size = ONE_PART if stage == "finish" else TWO_PARTS
             delays = after_silence(1, 2) if row.kind == "silence" else row.delays
             yield Cell(

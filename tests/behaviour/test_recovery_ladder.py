@@ -23,8 +23,9 @@ from qqchunk import (
 )
 from qqchunk.emulator import Emulator, Fault, Request
 from qqchunk.net.stopping import StopSignal
-from qqchunk.protocol.retry import Policy
+from qqchunk.net.transport import Transport
 from tests.behaviour.recovery import (
+    BACKOFF,
     BIG,
     ONE_PART,
     SCHEMES,
@@ -45,9 +46,11 @@ def scheme(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-def upload(emulator: Emulator, content: Any, *, retries: int = 2, **options: Any) -> None:
+def upload(
+    emulator: Emulator, content: Any, *, retries: int = 2, backoff: float = BACKOFF, **options: Any
+) -> None:
     """Upload it; when that succeeds, the emulator has it."""
-    with uploading(emulator, retries=retries) as uploader:
+    with uploading(emulator, retries=retries, backoff=backoff) as uploader:
         result = uploader.upload("group", "G1", content, file_name="a.bin", **options)
     assert emulator.received(result.file_info) == content
 
@@ -58,7 +61,7 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     waited: List[float] = []
     monkeypatch.setattr(StopSignal, "wait", lambda self, delay: waited.append(delay))
     monkeypatch.setattr(
-        "qqchunk.transfer.arguments.Policy", functools.partial(Policy, clock=lambda: sum(waited)))
+        "qqchunk.uploader.Transport", functools.partial(Transport, clock=lambda: sum(waited)))
     return waited
 
 
@@ -81,7 +84,6 @@ def test_without_retries_no_call_is_repeated(stage: str, counts: Any, kind: str)
 @pytest.mark.parametrize("fault, calls", [
     ({"kind": "status", "status": 500}, 6), ({"kind": "html_200"}, 6), ({"kind": "close"}, 6),
     ({"kind": "code", "code": 850012}, 3), ({"kind": "code", "code": 11281}, 2),
-    ({"kind": "code", "code": 850027}, 6),
 ])
 @pytest.mark.parametrize("stage", ["prepare", "finish", "complete"])
 def test_more_retries_do_not_change_what_a_code_allows(stage: str, fault: Any, calls: int) -> None:
@@ -90,6 +92,37 @@ def test_more_retries_do_not_change_what_a_code_allows(stage: str, fault: Any, c
             with pytest.raises(UploadError):
                 uploader.upload("c2c", "U1", bytes(ONE_PART), file_name="a.bin")
         assert emulator.count(stage) == calls
+
+
+@pytest.mark.parametrize("stage, retries, counts", [
+    ("prepare", 2, (1, 3, 0, 0, 0)), ("finish", 2, (1, 1, 1, 3, 0)),
+    ("complete", 2, (1, 2, (1, 1), 2, 12)), ("complete", 0, (1, 2, (1, 1), 2, 2)),
+])
+def test_complete_that_times_out_is_repeated_five_times_and_then_prepared_anew(
+    stage: str, retries: int, counts: Any
+) -> None:
+    with serving("http", faults=[Fault(stage, "code", code=850027, times=None)]) as emulator:
+        with pytest.raises(ApiError) as caught:
+            upload(emulator, content_of(ONE_PART), retries=retries, backoff=0.001)
+        assert (caught.value.code, caught.value.retryable) == (850027, True)
+        assert counts_of(emulator) == counts
+
+
+def test_replayed_finish_refused_with_http_200_is_left_for_complete_to_judge() -> None:
+    with serving("http", faults=[
+        Fault("finish", "reset_after"), Fault("finish", "code", code=10000, status=200, after=1),
+    ]) as emulator:
+        upload(emulator, content_of(ONE_PART))
+        assert counts_of(emulator) == (1, 1, 1, 2, 1)
+
+
+def test_replayed_complete_refused_with_http_200_leads_to_a_fresh_prepare() -> None:
+    with serving("http", faults=[
+        Fault("complete", "reset_after"),
+        Fault("complete", "code", code=10000, status=200, after=1),
+    ]) as emulator:
+        upload(emulator, content_of(ONE_PART))
+        assert counts_of(emulator) == (1, 2, (1, 1), 2, 3)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "complete"])
@@ -314,12 +347,35 @@ def test_parts_sent_but_not_confirmed_are_bounded() -> None:
         assert most == 2 * 2 + 8
 
 
-def test_part_that_waits_for_its_poll_holds_up_no_other() -> None:
-    with serving("http", block_size=1000, retry_delay=0.3, busy_finishes=2) as emulator:
-        upload(emulator, content_of(10_000))
-        polls = [r.at for r in emulator.requests if r.stage == "finish"]
-        assert len(polls) == 30
-        assert 0.6 <= polls[-1] - polls[0] < 1.2  # one after the other it would be 6 s
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_only_the_lowest_unconfirmed_parts_are_being_confirmed(concurrency: int) -> None:
+    with serving("http", block_size=1000, retry_delay=0.05, busy_finishes=2,
+                 concurrency=concurrency) as emulator:
+        upload(emulator, content_of(12_000))
+        unconfirmed = list(range(1, 13))
+        for request in emulator.requests:
+            if request.stage == "finish":
+                assert request.part_index in unconfirmed[:concurrency]
+                if request.status == 200:
+                    unconfirmed.remove(request.part_index)
+        assert unconfirmed == []
+
+
+def test_sending_runs_ahead_of_a_part_that_is_busy() -> None:
+    with serving("http", block_size=1000, retry_delay=0.3, faults=[
+        Fault("finish", "busy", part=1),
+    ]) as emulator:
+        upload(emulator, content_of(8_000))
+        stages = [r.stage for r in emulator.requests if r.stage in ("put", "finish")]
+        assert stages[-7:] == ["finish"] * 7  # all was sent by then
+
+
+def test_part_of_the_window_is_sent_again_however_many_were_sent_meanwhile() -> None:
+    with serving("http", block_size=1000, faults=[Fault("put", "status", part=1)]) as emulator:
+        upload(emulator, content_of(30_000), backoff=0.5)
+        puts = [r.part_index for r in emulator.requests if r.stage == "put"]
+        assert puts.index(1, 1) == 2 * 1 + 8  # as many were under way, and then part 1 came
+        assert sorted(puts) == [1, *range(1, 31)]
 
 
 # CPython leaves a socket to the collector that is reset between connect and handshake.
@@ -344,6 +400,8 @@ def test_progress_never_goes_back_and_ends_at_the_total(
     assert len(set(uploaded)) > 2
 
 
+# CPython leaves a socket to the collector that is reset between connect and handshake.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 def test_uploads_side_by_side_recover_each_for_itself(scheme: str) -> None:
     failures: List[BaseException] = []
 

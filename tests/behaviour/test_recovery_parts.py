@@ -12,6 +12,7 @@ from tests.behaviour.recovery import (
     BIG,
     CLEAN,
     DAY,
+    FLOOR,
     FRESH,
     ONE_PART,
     RETRY_AFTER,
@@ -111,9 +112,16 @@ def far_off(status: int) -> Cell:
                 (1, 1, 1, 0, 0), PartUploadError, facts)
 
 
-def limited(name: str, retry_after: object) -> Cell:
-    fault = put_fault("status", status=429, retry_after=retry_after)
+def limited(name: str, retry_after: object, status: int = 429, **options: Any) -> Cell:
+    fault = put_fault("status", status=status, retry_after=retry_after, **options)
     return Cell(name, "put", fault, ONE_MORE, delays=wait(RETRY_AFTER))
+
+
+def unlimited(name: str, status: int, **options: Any) -> Cell:
+    """By the clock, on the same URL, without a fresh prepare."""
+    facts = {"http_status": status, "retryable": True, "part_index": 1, "attempts": 3}
+    return Cell(name, "put", put_fault("status", status=status, times=None, **options),
+                (1, 1, 3, 0, 0), PartUploadError, facts, wait(FLOOR, FLOOR), ONE_PART)
 
 
 PUT = [
@@ -130,7 +138,12 @@ PUT = [
     *transient("silence in the body", "stop_reading", big=True),
     limited("429 with seconds", RETRY_AFTER),
     limited("429 with a date", RETRY_AT),
-    *answered("429", 429),
+    limited("SlowDown", RETRY_AFTER, status=503, body="<Error><Code>SlowDown</Code></Error>"),
+    unlimited("429 for ever", status=429),
+    unlimited("SlowDown for ever", status=503, body="<Error><Code>SlowDown</Code></Error>"),
+    *answered("400 RequestTimeout", 400, body="<Error><Code>RequestTimeout</Code></Error>"),
+    *answered("400 BadDigest", 400, body="<Error><Code>BadDigest</Code></Error>"),
+    *answered("400 IncompleteBody", 400, body="<Error><Code>IncompleteBody</Code></Error>"),
     far_off(429),
     far_off(503),
     *answered("408", 408),

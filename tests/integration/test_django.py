@@ -118,7 +118,7 @@ def test_command_is_answered_with_a_file(client: Client, emulator: Emulator) -> 
     ("fault", "status", "words"),
     [
         (("prepare", "code", 40093002), 429, "as much as it may today"),
-        (("prepare", "code", 850031), 413, "holiday.mp4 is too large with its 5 B."),
+        (("prepare", "code", 850031), 413, "holiday.mp4 is too large with its 5.0 B."),
         (("complete", "code", 850019), 502, "the format does not fit"),
         (("complete", "code", 850012), 503, "try again in a minute"),
         (("token", "code", 100016), 500, "cannot log in"),

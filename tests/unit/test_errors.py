@@ -10,6 +10,7 @@ import pytest
 
 from qqchunk import errors
 from qqchunk.errors import (
+    Again,
     ApiError,
     AuthenticationError,
     PartFinishTimeoutError,
@@ -69,7 +70,7 @@ def test_every_exception_of_the_module_has_an_example() -> None:
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=by_name)
 def test_exception_keeps_its_facts(error: UploadError) -> None:
-    assert vars(error) == {**NAMED, **OWN_FACTS.get(type(error), {})}
+    assert vars(error) == {**NAMED, "result": None, **OWN_FACTS.get(type(error), {})}
     assert str(error) == "words"
     assert error.args == ("words",)
 
@@ -129,7 +130,7 @@ def test_facts_nobody_gave_are_none() -> None:
     error = UploadError("words")
     assert vars(error) == dict(
         file_name=None, file_size=None, stage=None, http_status=None, code=None, err_code=None,
-        trace_id=None, retryable=False, retry_after=None)
+        trace_id=None, retryable=False, retry_after=None, result=None)
 
 
 @pytest.mark.parametrize("kind, own", [
@@ -169,6 +170,31 @@ def test_brief_words_leave_out_the_advice() -> None:
     assert UploadError("").brief == ""
 
 
+@pytest.mark.parametrize("name", ["Artist - Title.mp4", "a - b - c", " - "])
+def test_name_with_a_dash_does_not_cut_the_brief_words(name: str) -> None:
+    assert UploadError(f"{name}, put: it broke").brief == f"{name}, put: it broke"
+    error = UploadError(f"{name}, put: it broke", advice="try - again")
+    assert str(error) == f"{name}, put: it broke - try - again"
+    assert pickle.loads(pickle.dumps(error)).brief == f"{name}, put: it broke"
+
+
+def test_other_advice_takes_the_place_of_the_first() -> None:
+    error = UploadError("a - b: it broke", advice="try again")
+    error.advise("look first")
+    assert (str(error), error.brief) == ("a - b: it broke - look first", "a - b: it broke")
+
+
+@pytest.mark.parametrize("again, retryable", [
+    (Again.NEVER, False), (Again.TOKEN, False), (Again.ONCE, True), (Again.TWICE, True),
+    (Again.BACKOFF, True), (Again.RATE, True), (Again.BUSY, True), (Again.FRESH, True),
+])
+def test_what_may_be_made_again_is_retryable(again: Again, retryable: bool) -> None:
+    error = UploadError("words", again=again, ambiguous=True)
+    assert error.retryable is retryable
+    same = pickle.loads(pickle.dumps(error))
+    assert (same.again, same.ambiguous) == (again, True)
+
+
 def test_limit_of_0_is_unknown() -> None:
     error = UploadFileTooLargeError("a.mp4", 3 << 20)
     assert error.limit_bytes == 0
@@ -182,11 +208,12 @@ def test_size_nobody_knows_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("size, words", [
-    (0, "0 B"),
-    (1, "1 B"),
-    (999, "999 B"),
-    (1000, "1000 B"),
-    (1023, "1023 B"),
+    (0, "0.0 B"),
+    (1, "1.0 B"),
+    (100, "100.0 B"),
+    (999, "999.0 B"),
+    (1000, "1000.0 B"),
+    (1023, "1023.0 B"),
     (1024, "1.0 KB"),
     (1025, "1.0 KB"),
     (1536, "1.5 KB"),
@@ -202,7 +229,7 @@ def test_size_nobody_knows_is_unknown() -> None:
     ((1 << 40) - 1, "1.0 TB"),
     (1 << 40, "1.0 TB"),
     (5 << 50, "5120.0 TB"),
-    (-1, "-1 B"),
+    (-1, "-1.0 B"),
     (-2048, "-2.0 KB"),
 ])
 def test_size_in_words(size: int, words: str) -> None:

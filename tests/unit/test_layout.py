@@ -25,8 +25,7 @@ MAY_IMPORT: Dict[str, Set[str]] = {
 }
 FACES = {"__init__", "__main__"}
 MOST_LINES = 250
-STILL_LONG = {"transfer.parts", "uploader"}
-STILL_WITH_CLOCK = {"protocol.retry"}
+STILL_LONG = {"uploader"}
 
 # What may not be imported anywhere but where it is named.
 OPTIONAL = {"tqdm": {"transfer.progress"}, "pytest": {"emulator.pytest_plugin"}}
@@ -106,7 +105,7 @@ def test_room_says_what_it_is_and_nothing_else(room: str) -> None:
 
 
 @pytest.mark.parametrize("module", sorted(
-    {name for name in MODULES if name.startswith("protocol.")} - STILL_WITH_CLOCK))
+    {name for name in MODULES if name.startswith("protocol.")}))
 def test_protocol_has_neither_clock_nor_system(module: str) -> None:
     forbidden = {"time", "os", "socket", "ssl", "threading", "queue", "concurrent", "requests"}
     assert {name.split(".")[0] for name in imports(module)} & forbidden == set()

@@ -12,10 +12,9 @@ from typing import Any, Dict, List
 import pytest
 
 from qqchunk.errors import ProtocolError
-from qqchunk.protocol.values import Secret
 from qqchunk.protocol.plan import Part, UploadPlan, read_plan
 from qqchunk.protocol.replies import read_reply
-from qqchunk.protocol.values import Call
+from qqchunk.protocol.values import Call, Reply, Secret
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -37,7 +36,7 @@ def reply(*parts: Dict[str, Any], **changes: Any) -> Dict[str, Any]:
 def plan(
     fields: Dict[str, Any], size: int = 250, cap: int = 10, https_only: bool = True
 ) -> UploadPlan:
-    return read_plan(fields, size, max_concurrency=cap, https_only=https_only, now=NOW)
+    return read_plan(Reply(fields), size, max_concurrency=cap, https_only=https_only, now=NOW)
 
 
 def refusal(fields: Dict[str, Any], size: int = 250, https_only: bool = True) -> str:
@@ -421,9 +420,9 @@ def test_other_schemes_are_refused_on_plain_http_too() -> None:
 ], ids=["scheme", "host", "sum", "index", "upload_id", "no list"])
 def test_traceback_of_a_refusal_shows_no_signature(changes: Dict[str, Any]) -> None:
     body = json.dumps(reply(**changes)).encode()
-    fields = read_reply(Call("prepare", "/", {}), 200, {}, body, NOW)
+    answer = read_reply(Call("prepare", "/", {}), 200, {}, body, NOW)
     with pytest.raises(ProtocolError) as caught:
-        plan(fields)
+        plan(answer.fields)
     error = caught.value
     assert error.__context__ is None and error.__cause__ is None
     trace = traceback.TracebackException(
@@ -431,3 +430,10 @@ def test_traceback_of_a_refusal_shows_no_signature(changes: Dict[str, Any]) -> N
     frames = [f for f in trace.stack if pathlib.Path(f.filename).name == "plan.py"]
     assert frames
     assert "5ecret" not in str(error) + "".join(traceback.StackSummary.from_list(frames).format())
+
+
+def test_refusal_names_the_trace_of_the_reply() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read_plan(Reply({}, 201, "f00d"), 250, max_concurrency=1, https_only=True, now=NOW)
+    assert (caught.value.trace_id, caught.value.http_status) == ("f00d", 201)
+    assert "(trace f00d)" in str(caught.value)

@@ -16,15 +16,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from qqchunk.protocol.codes import RULES
-from qqchunk.errors import ApiError, ProtocolError, TransportError, UploadError, format_size
-from qqchunk.protocol.values import ChatType, Secret, chat_path, clean_file_name
-from qqchunk.protocol.plan import UploadPlan, read_plan
+from qqchunk.errors import Again, ApiError, ProtocolError, TransportError, UploadError, format_size
 from qqchunk.protocol.calls import read_token
-from qqchunk.protocol.replies import read_reply, read_retry_after, storage_message
-from qqchunk.protocol.values import Call
+from qqchunk.protocol.codes import RULES, find_rule
+from qqchunk.protocol.ladder import CallState, PartState, Step
+from qqchunk.protocol.plan import UploadPlan, read_plan
+from qqchunk.protocol.replies import read_reply, read_retry_after, read_storage_error
 from qqchunk.protocol.results import UploadResult, read_result
-from qqchunk.protocol.retry import Attempts, Policy
+from qqchunk.protocol.retry import Policy
+from qqchunk.protocol.values import Call, ChatType, Reply, Secret, chat_path, clean_file_name
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 STAGES = ["token", "prepare", "finish", "complete", "url", "message"]
@@ -91,14 +91,13 @@ def reply_of(
         assert error.retry_after is None or 0 <= error.retry_after < math.inf
         return None
     assert status < 300
-    assert isinstance(reply, dict)
-    return reply
+    return reply.fields
 
 
 def planned(reply: Dict[str, Any], file_size: int, cap: int = 10) -> Optional[UploadPlan]:
     """The plan, looked at from every side, or None if it is refused."""
     try:
-        plan = read_plan(reply, file_size, max_concurrency=cap, https_only=True, now=NOW)
+        plan = read_plan(Reply(reply), file_size, max_concurrency=cap, https_only=True, now=NOW)
     except ProtocolError:
         return None
     check_plan(plan, file_size, cap)
@@ -127,15 +126,15 @@ def check_plan(plan: UploadPlan, file_size: int, cap: int) -> None:
 def check_all_readers(reply: Dict[str, Any], file_size: int) -> None:
     planned(reply, file_size)
     try:
-        result: Optional[UploadResult] = read_result(reply, NOW)
+        result: Optional[UploadResult] = read_result(Reply(reply), NOW)
     except ProtocolError:
         result = None
     if result is not None:
-        assert isinstance(result.file_info, Secret) and result.file_info
+        assert type(result.file_info) is str and result.file_info
         assert result.ttl is None or result.ttl >= 0
         assert result.expires_at is None or result.expires_at > NOW
     try:
-        token, life = read_token(reply)
+        token, life = read_token(Reply(reply))
     except ProtocolError:
         return
     assert token.isascii() and token.isprintable()
@@ -337,7 +336,7 @@ def test_longest_header_is_read_in_bounded_time(value: str) -> None:
 ], ids=range(4))
 def test_longest_storage_error_is_read_in_bounded_time(body: bytes) -> None:
     began = time.process_time()
-    assert len(storage_message(body)) <= 500
+    assert len(read_storage_error(body)[1]) <= 500
     assert time.process_time() - began < MOST_SECONDS
 
 
@@ -364,8 +363,8 @@ def test_retry_after_as_a_date_is_the_time_until_then(later: float) -> None:
 @seldom
 @given(st.binary(max_size=80))
 def test_any_storage_error_is_short_text(body: bytes) -> None:
-    assert isinstance(storage_message(b"<Code>" + body + b"</Code>"), str)
-    assert isinstance(storage_message(body), str)
+    for found in (b"<Code>" + body + b"</Code>", body):
+        assert all(type(text) is str for text in read_storage_error(found))
 
 
 names_of_files = st.one_of(
@@ -427,32 +426,58 @@ def test_any_size_is_short_words(size: int) -> None:
 errors = st.one_of(
     st.builds(
         lambda code, status, after: ApiError(
-            "words", code=code, http_status=status, retry_after=after),
+            "words", code=code, http_status=status, retry_after=after,
+            again=find_rule(status, code, None).again,
+            ambiguous=find_rule(status, code, None).ambiguous),
         st.one_of(st.none(), st.sampled_from(sorted(RULES)), st.integers()),
         st.sampled_from([200, 400, 401, 413, 429, 500, 503]),
         st.one_of(st.none(), st.floats(0, 1e6))),
-    st.builds(lambda again: TransportError("words", retryable=again), st.booleans()),
+    st.builds(lambda again: TransportError("words", again=again), st.sampled_from(Again)),
 )
 
 
 @often
-@given(st.lists(errors, max_size=60), st.integers(0, 5), st.floats(0, 100), st.floats(0.8, 1.2))
+@given(st.lists(errors, max_size=60), st.sampled_from(STAGES), st.integers(0, 5),
+       st.floats(0, 100), st.floats(0.8, 1.2))
 def test_any_series_of_failures_ends_and_no_wait_is_endless(
-    series: List[UploadError], retries: int, backoff: float, factor: float
+    series: List[UploadError], stage: str, retries: int, backoff: float, factor: float
 ) -> None:
-    now = [1000.0]
-    attempts = Attempts(Policy(retries, backoff, lambda: factor, lambda: now[-1]))
-    for error in series:
-        before = attempts
-        delay, attempts = attempts.after(error)
-        if delay is None:
-            assert attempts is before
+    now, waited_by_the_clock = 1000.0, 0.0
+    state = CallState(stage, Policy(retries, backoff, lambda: factor))
+    for count, error in enumerate(series):
+        after = state.failed(error, now)
+        if after.step is not Step.CALL:
             break
-        assert 0 <= delay <= max(60.0, backoff * 2 ** retries * 1.2)
-        assert attempts.failures <= retries
-        now.append(now[-1] + delay)
-        counted = (attempts.failures - before.failures, attempts.limits - before.limits)
-        assert counted in ((1, 0), (0, 1))
-        if counted == (0, 1):
-            assert attempts.limited_since is not None
-            assert now[-1] <= attempts.limited_since + 120.0 + 1e-6
+        delay, before, state = after.due - now, state, after.state
+        assert 0 <= delay <= max(60.0, backoff * 2 ** max(retries, 5) * 1.2 + 1e-6)
+        assert state.attempts.failures <= max(retries, 5)
+        if state.attempts.limits > before.attempts.limits:
+            waited_by_the_clock += delay
+        elif state.attempts.failures == before.attempts.failures:
+            assert state.renewed and not before.renewed
+        now += delay
+    assert waited_by_the_clock <= 120.0 + 1e-6
+
+
+@often
+@given(st.lists(st.one_of(errors, st.just(None)), max_size=80), st.booleans(),
+       st.floats(0.05, 600), st.floats(0.05, 5))
+def test_any_series_of_answers_brings_a_part_to_an_end(
+    series: List[Optional[UploadError]], last: bool, timeout: float, delay: float
+) -> None:
+    now = 1000.0
+    finishing = CallState("finish", Policy(2, 1.0, lambda: 1.0), last=last)
+    state = PartState(1, "part 1 of 2", finishing, timeout, delay, now)
+    step = Step.PUT
+    for error in series:
+        if step is Step.PUT:
+            after = state.sent(now) if error is None else state.put_failed(error, now)
+        else:
+            after = state.confirmed(now) if error is None else state.finish_failed(error, now)
+        assert after.due >= now
+        assert after.step is not Step.PREPARE or not last
+        assert (after.step is Step.FAIL) <= (after.error is not None)
+        if after.step not in (Step.PUT, Step.FINISH):
+            break
+        assert after.state.polled_until(now) >= state.polled_until(now) - 1e-6
+        step, state, now = after.step, after.state, after.due

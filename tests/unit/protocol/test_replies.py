@@ -12,6 +12,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from qqchunk.errors import (
+    Again,
     ApiError,
     AuthenticationError,
     ProtocolError,
@@ -24,8 +25,8 @@ from qqchunk.protocol.replies import (
     read_number,
     read_reply,
     read_retry_after,
+    read_storage_error,
     read_text,
-    storage_message,
     unwrap,
 )
 from qqchunk.protocol.values import Call
@@ -44,7 +45,7 @@ def read(
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
     call = Call(stage, "/v2/users/U1/files", {}, "a.mp4", 5)
-    return read_reply(call, status, CaseInsensitiveDict(headers or {}), body, NOW)
+    return read_reply(call, status, CaseInsensitiveDict(headers or {}), body, NOW).fields
 
 
 def refused(status: int, body: Any, **options: Any) -> UploadError:
@@ -137,7 +138,9 @@ def test_2xx_without_an_object_is_a_broken_reply(body: bytes) -> None:
         "try again later, and look for a proxy that answers in the platform's place")
     assert vars(error) == dict(
         stage="prepare", http_status=200, retryable=True, file_name="a.mp4", file_size=5,
-        code=None, err_code=None, trace_id=None, retry_after=None)
+        code=None, err_code=None, trace_id=None, retry_after=None, result=None,
+        again=Again.BACKOFF, ambiguous=True, _advice=(
+            "try again later, and look for a proxy that answers in the platform's place"))
 
 
 def test_broken_reply_names_its_trace() -> None:
@@ -331,8 +334,8 @@ def test_sample_of_a_success_is_read_as_it_is(name: str, stage: str) -> None:
 
 
 def test_sample_of_a_storage_error_gives_its_code_and_message() -> None:
-    text = storage_message(wire("08_put_part_error_403_xml.txt"))
-    assert text == "AccessDenied: Request has expired"
+    found = read_storage_error(wire("08_put_part_error_403_xml.txt"))
+    assert found == ("AccessDenied", "AccessDenied: Request has expired")
 
 
 # The small readers
@@ -432,4 +435,4 @@ def test_retry_after_date_counts_from_the_time_given() -> None:
     (b"<Code>" + b"x" * 600 + b"</Code>", "x" * 500),
 ])
 def test_storage_error_gives_code_and_message_only(body: bytes, text: str) -> None:
-    assert storage_message(body) == text
+    assert read_storage_error(body)[1] == text

@@ -6,15 +6,22 @@ import json
 import pathlib
 import pickle
 from datetime import datetime, timedelta, timezone
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 import pytest
 
 from qqchunk.errors import ProtocolError
-from qqchunk.protocol.results import UploadResult, nonsense, read_result
+from qqchunk.protocol import results
+from qqchunk.protocol.replies import bad_reply
+from qqchunk.protocol.results import UploadResult
+from qqchunk.protocol.values import Reply, Secret
 
 SAMPLES = pathlib.Path(__file__).parents[2] / "samples"
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
+
+
+def read_result(fields: Dict[str, Any], now: datetime, **options: Any) -> UploadResult:
+    return results.read_result(Reply(fields), now, **options)
 
 
 def test_sample_of_a_merge_is_read() -> None:
@@ -90,7 +97,7 @@ def test_no_file_info_is_no_success(fields: Any, stage: str) -> None:
 
 def test_reply_to_prepare_that_makes_no_sense_says_that_nothing_was_sent() -> None:
     with pytest.raises(ProtocolError) as caught:
-        nonsense("it is odd", "prepare")
+        bad_reply(Reply(), "it is odd", "prepare")
     assert caught.value.stage == "prepare"
     assert str(caught.value) == (
         "prepare: the platform's reply makes no sense: it is odd; nothing was sent - "
@@ -112,7 +119,6 @@ def test_repr_shows_no_secret() -> None:
     fields = {"file_info": "5ecret", "raw_url": "https://h/?sign=5ecret", "file_uuid": "g"}
     result = read_result(fields, NOW)
     assert "5ecret" not in repr(result)
-    assert "5ecret" not in repr(result.raw)
     assert "file_uuid='g'" in repr(result)
     assert "raw" not in repr(result)
     assert result.raw == fields
@@ -159,4 +165,18 @@ def test_result_survives_pickle() -> None:
     again = pickle.loads(pickle.dumps(result))
     assert again == result
     assert again.raw == result.raw
-    assert "5ecret" not in repr(again) + repr(again.raw)
+    assert "5ecret" not in repr(again)
+
+
+def test_what_the_user_gets_is_of_exact_types() -> None:
+    fields = {"file_info": Secret("f"), "file_uuid": Secret("u"), "a": [{"url": Secret("h")}]}
+    result = read_result(fields, NOW)
+    found = result.file_info, result.file_uuid, result.raw["a"][0]["url"]
+    assert [type(text) for text in found] == [str, str, str]
+    assert type(UploadResult(Secret("f")).file_info) is str
+
+
+def test_missing_file_info_names_the_trace_of_the_reply() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        results.read_result(Reply({}, 200, "f00d"), NOW)
+    assert caught.value.trace_id == "f00d"

@@ -21,7 +21,6 @@ from qqchunk.protocol.values import (
     guess_file_type,
 )
 
-
 # Secrets
 
 
