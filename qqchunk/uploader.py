@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Type, TypeVar, Union
 
 import requests
 
@@ -22,12 +22,15 @@ from .source.ranges import Source
 from .transfer import arguments as settings
 from .transfer.arguments import checked_url_call, opened_upload
 from .transfer.cache import Cache, FileInfoCache
+from .transfer.environment import fill_from_environment
 from .transfer.messages import Message
 from .transfer.operation import Cancel, Operation, RunningCalls
 from .transfer.parts import Parts
 from .transfer.progress import Callback
 
 log = logging.getLogger(__name__)
+
+_Uploader = TypeVar("_Uploader", bound="Uploader")
 
 
 class Uploader:
@@ -96,6 +99,19 @@ class Uploader:
             policy=settings.check_policy(retries, backoff),
         )
         self._calls = RunningCalls(self, sessions, self._transport)
+
+    @classmethod
+    def from_env(cls: Type[_Uploader], **options: Any) -> _Uploader:
+        """Make one with the credentials and hosts of the environment.
+
+        They are QQ_BOT_APP_ID, QQ_BOT_CLIENT_SECRET, QQ_BOT_API_URL and QQ_BOT_TOKEN_URL.
+
+        :param options: those of the class; they win
+        :raises ValueError: if credentials are missing, or as the class does
+        :raises TypeError: as the class does
+        """
+        fill_from_environment(options)
+        return cls(**options)
 
     def __repr__(self) -> str:
         # A traceback may show one whose constructor failed half-way.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
-import shlex
 import sys
-import tempfile
-import time
-from typing import Any, Callable, Dict, Iterator, Union
+from typing import Any, Callable, Dict, Union
 
 from .. import (
     AuthenticationError,
@@ -24,18 +20,14 @@ from .. import (
     format_size,
     hash_file,
 )
-
-_DEMO_SIZE = 8 << 20  # bytes of the file that the demo makes up
-_DEMO_BLOCK_SIZE = 1 << 20  # bytes; small, so that there are several parts to show
-_DEMO_OPENID = "0123456789ABCDEF0123456789ABCDEF"
+from . import streams
 
 
 def run_upload(arguments: argparse.Namespace) -> int:
     """Upload a file and print its ``file_info``."""
     with _uploader(arguments) as uploader:
         result = uploader.upload(**_file_and_chat(arguments))
-    _print_result(result, arguments)
-    return 0
+    return give_result(result, arguments)
 
 
 def run_send(arguments: argparse.Namespace) -> int:
@@ -44,94 +36,32 @@ def run_send(arguments: argparse.Namespace) -> int:
         reply = uploader.send(
             **_file_and_chat(arguments), content=arguments.text, msg_id=arguments.reply_to
         )
-    if arguments.json:
-        print(json.dumps(reply))
-    elif reply.get("id"):
-        print(reply["id"])
-    else:
+    message_id = reply.get("id")
+    if not arguments.json and not message_id:
         say(arguments, "sent; the platform gave no message id")
-    return 0
+        return 0
+    text = json.dumps(reply) if arguments.json else str(message_id)
+    return _give(text, "the message is sent, do not send it again")
 
 
 def run_hash(arguments: argparse.Namespace) -> int:
     """Print the digests of a file."""
     hashes = dataclasses.asdict(hash_file(_file(arguments)))
     if arguments.json:
-        print(json.dumps(hashes))
+        streams.write(json.dumps(hashes))
     else:
-        for name, value in hashes.items():
-            print(f"{name:<8}{value}")
+        streams.write("\n".join(f"{name:<8}{value}" for name, value in hashes.items()))
     return 0
-
-
-def run_emulator(arguments: argparse.Namespace) -> int:
-    """Serve an emulator until Ctrl-C; print what points a bot at it."""
-    from ..emulator import Emulator
-
-    with Emulator(port=arguments.port) as emulator:
-        print(f"export QQ_BOT_APP_ID={shlex.quote(emulator.app_id)}")
-        print(f"export QQ_BOT_CLIENT_SECRET={shlex.quote(emulator.client_secret)}")
-        print(
-            f"# qqchunk upload FILE --user {_DEMO_OPENID} "
-            f"--api-url {emulator.api_url} --token-url {emulator.token_url}",
-            flush=True,
-        )
-        say(arguments, "the emulator serves until Ctrl-C")
-        while True:
-            time.sleep(3600)
-
-
-def run_demo(arguments: argparse.Namespace) -> int:
-    """Upload a file to an emulator and compare what arrived."""
-    from ..emulator import Emulator, Fault
-
-    size = os.path.getsize(arguments.file) if arguments.file else _DEMO_SIZE
-    # Loopback is so fast that nobody would see the bar: let it take about two seconds.
-    slow = Fault("put", "slow", times=None, bandwidth=max(size // 4, 2 * _DEMO_BLOCK_SIZE))
-    with contextlib.ExitStack() as stack:
-        emulator = stack.enter_context(
-            Emulator(block_size=_DEMO_BLOCK_SIZE, concurrency=2, faults=[slow])
-        )
-        say(arguments, f"an emulator of the platform listens at {emulator.api_url}")
-        file = arguments.file or stack.enter_context(_made_up_file())
-        file_name = os.path.basename(arguments.file or "demo.bin")
-        uploader = stack.enter_context(
-            Uploader(
-                emulator.app_id,
-                emulator.client_secret,
-                api_url=emulator.api_url,
-                token_url=emulator.token_url,
-            )
-        )
-        result = uploader.upload(
-            ChatType.C2C, _DEMO_OPENID, file, file_name=file_name, progress=_progress(arguments)
-        )
-        sent, received = hash_file(file), hash_file(emulator.received(result.file_info))
-    if received != sent:
-        print(f"qqchunk: the emulator received something else than {file_name}", file=sys.stderr)
-        return 1
-    say(
-        arguments,
-        f"the emulator received {file_name} whole: {format_size(sent.size)}, md5 {sent.md5}",
-    )
-    _print_result(result, arguments)
-    return 0
-
-
-@contextlib.contextmanager
-def _made_up_file() -> Iterator[Any]:
-    with tempfile.TemporaryFile() as file:
-        file.write(os.urandom(_DEMO_SIZE))
-        yield file
 
 
 def _uploader(arguments: argparse.Namespace) -> Uploader:
-    app_id = os.environ.get("QQ_BOT_APP_ID")
-    client_secret = os.environ.get("QQ_BOT_CLIENT_SECRET")
-    if not app_id or not client_secret:
-        raise AuthenticationError("set QQ_BOT_APP_ID and QQ_BOT_CLIENT_SECRET in the environment")
-    urls = {"api_url": arguments.api_url, "token_url": arguments.token_url}
-    return Uploader(app_id, client_secret, **{name: url for name, url in urls.items() if url})
+    try:
+        return Uploader.from_env(api_url=arguments.api_url, token_url=arguments.token_url)
+    except ValueError as error:
+        if all(os.environ.get(name) for name in ("QQ_BOT_APP_ID", "QQ_BOT_CLIENT_SECRET")):
+            raise
+        missing = AuthenticationError(str(error))
+    raise missing
 
 
 def _file_and_chat(arguments: argparse.Namespace) -> Dict[str, Any]:
@@ -144,7 +74,8 @@ def _file_and_chat(arguments: argparse.Namespace) -> Dict[str, Any]:
         "file": _file(arguments),
         "file_type": FileType[arguments.type.upper()] if arguments.type else None,
         "file_name": arguments.name,
-        "progress": _progress(arguments),
+        "progress": progress_for(arguments),
+        "deadline": arguments.deadline,
     }
 
 
@@ -152,11 +83,11 @@ def _file(arguments: argparse.Namespace) -> Any:
     if arguments.file != "-":
         return arguments.file
     if sys.stdin is None:
-        raise ValueError("standard input is closed")
+        raise ValueError("standard input is closed - give a path in place of -")
     return sys.stdin.buffer
 
 
-def _progress(arguments: argparse.Namespace) -> Union[None, bool, Callable[[Progress], None]]:
+def progress_for(arguments: argparse.Namespace) -> Union[None, bool, Callable[[Progress], None]]:
     if has_bar(arguments):
         return True
     return None if arguments.quiet else _Lines(arguments)
@@ -184,17 +115,29 @@ class _Lines:
             say(self._arguments, line)
 
 
-def _print_result(result: UploadResult, arguments: argparse.Namespace) -> None:
+def give_result(result: UploadResult, arguments: argparse.Namespace) -> int:
+    """Print what an upload brought; the exit status."""
     expires_at = result.expires_at.isoformat(timespec="seconds") if result.expires_at else None
+    text = result.file_info
     if arguments.json:
         names = ("file_info", "file_uuid", "ttl", "reused")
         fields = {name: getattr(result, name) for name in names}
-        print(json.dumps({**fields, "expires_at": expires_at}))
+        text = json.dumps({**fields, "expires_at": expires_at})
     else:
         say(arguments, f"file_info, valid until {expires_at}:" if expires_at else "file_info:")
-        print(result.file_info)
+    return _give(text, "the file is uploaded, but its file_info is lost")
+
+
+def _give(text: str, done: str) -> int:
+    """Print a result; what is done stays done if nobody takes its result."""
+    try:
+        streams.write(text)
+    except streams.OutputLost as lost:
+        streams.say(f"{done} - {lost or 'nobody reads standard output'}")
+    return 0
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:
+    """Write a message to standard error, unless it is to be quiet there."""
     if not arguments.quiet:
-        print(f"qqchunk: {text}", file=sys.stderr, flush=True)
+        streams.say(text)

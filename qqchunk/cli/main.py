@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import os
 import sys
-from typing import Any, Callable, Iterator, Optional, Sequence
+from typing import Any, Callable, Iterator, NoReturn, Optional, Sequence
 
 from .. import (
     AuthenticationError,
@@ -17,12 +16,15 @@ from .. import (
     UploadFileTooLargeError,
     __version__,
 )
-from . import commands
+from . import commands, emulating
+from .shells import SHELLS
+from .streams import OutputLost, flush, put, say, standing
 
 EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MUCH, EXIT_CREDENTIALS, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 _EPILOG = """\
-The bot's credentials come from the environment: QQ_BOT_APP_ID, QQ_BOT_CLIENT_SECRET.
+The bot's credentials come from the environment: QQ_BOT_APP_ID, QQ_BOT_CLIENT_SECRET;
+other hosts than the platform's likewise: QQ_BOT_API_URL, QQ_BOT_TOKEN_URL.
 
 exit status: 0 done, 1 failed, 2 wrong usage, 3 over the quota or a size limit,
 4 credentials missing or refused, 130 interrupted
@@ -36,33 +38,52 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     :return: the exit status
     :raises SystemExit: for ``--help``, ``--version`` and wrong usage
     """
-    arguments = _parser().parse_args(argv)
+    with standing():
+        try:
+            arguments = _arguments(argv)
+            with _warnings_shown(arguments):
+                status: int = arguments.run(arguments)
+            return status
+        except UploadError as error:  # before its second parents: OSError, ValueError
+            return _fail(error, _exit_status(error))
+        except KeyboardInterrupt:
+            advice = _INTERRUPTED.get(arguments.run, "run it again to start over")
+            return _fail(f"interrupted - {advice}", EXIT_INTERRUPTED)
+        except OutputLost as lost:
+            return _fail(lost, EXIT_FAILED)
+        except OSError as error:
+            return _fail(_in_words(error), EXIT_FAILED)
+        except ImportError as error:  # a tqdm that is there and broken
+            return _fail(f"{error}; or --quiet", EXIT_FAILED)
+        except ValueError as error:
+            return _fail(error, EXIT_USAGE)
+
+
+_INTERRUPTED = {
+    commands.run_send: "look whether the message has arrived before you send it again",
+    emulating.run_emulator: "the emulator has ended, and what it held is gone",
+}
+
+
+def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     try:
-        with _warnings_shown(arguments):
-            status: int = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
-    except UploadError as error:  # before its second parents: OSError, ValueError
-        return _fail(error, _exit_status(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has left. What is still buffered must not be flushed at exit.
-        with open(os.devnull, "w") as nowhere:
-            for stream in (sys.stdout, sys.stderr):
-                os.dup2(nowhere.fileno(), stream.fileno())
-        return EXIT_FAILED
-    except OSError as error:
-        return _fail(error, EXIT_FAILED)
-    except ValueError as error:
-        return _fail(error, EXIT_USAGE)
+        return _parser().parse_args(argv)
+    except SystemExit:
+        flush()  # the help may be lost as any output
+        raise
+
+
+class _Warnings(logging.Handler):
+    """Shows log records on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        put(self.format(record))
 
 
 @contextlib.contextmanager
 def _warnings_shown(arguments: argparse.Namespace) -> Iterator[None]:
     """Let the library's warnings, its retries above all, appear on standard error."""
-    handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
+    handler = _Warnings(logging.WARNING)
     handler.setFormatter(logging.Formatter(_after_bar(arguments) + "qqchunk: %(message)s"))
     logger = logging.getLogger("qqchunk")
     if not arguments.quiet:
@@ -81,9 +102,22 @@ def _after_bar(arguments: argparse.Namespace) -> str:
 
 
 def _fail(what: object, status: int) -> int:
-    with contextlib.suppress(OSError):
-        print(f"qqchunk: {what}", file=sys.stderr, flush=True)
+    if str(what):
+        say(what)
     return status
+
+
+_ADVICE = {
+    FileNotFoundError: "check the path",
+    IsADirectoryError: "pack it first, with tar or zip, and give that file",
+    PermissionError: "let this user read it, or give a copy",
+}
+
+
+def _in_words(error: OSError) -> str:
+    what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+    advice = _ADVICE.get(type(error))
+    return f"{what} - {advice}" if advice and error.filename is not None else what
 
 
 def _exit_status(error: UploadError) -> int:
@@ -92,8 +126,15 @@ def _exit_status(error: UploadError) -> int:
     return EXIT_CREDENTIALS if isinstance(error, AuthenticationError) else EXIT_FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 also where standard error takes nothing."""
+        put(f"{self.format_usage()}{self.prog}: {message} - see {self.prog} --help")
+        raise SystemExit(EXIT_USAGE)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="qqchunk",
         description="Upload files to QQ chats as a bot.",
         epilog=_EPILOG,
@@ -117,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     upload = add("upload", commands.run_upload, "upload a file and print its file_info")
     send = add("send", commands.run_send, "upload a file, send it, print the message's id")
     hashes = add("hash", commands.run_hash, "print the digests that the platform asks for")
-    emulator = add("emulator", commands.run_emulator, "serve an emulator of the platform")
-    demo = add("demo", commands.run_demo, "upload a file to an emulator, check what arrived")
+    emulator = add("emulator", emulating.run_emulator, "serve an emulator of the platform")
+    demo = add("demo", emulating.run_demo, "upload a file to an emulator, check what arrived")
 
     for command in (upload, send):
         _add_upload_arguments(command)
@@ -127,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--text", help="words to go with the file")
     send.add_argument("--reply-to", metavar="MSG_ID", help="the message that this one answers")
     hashes.add_argument("file", metavar="FILE", help="a path, or - for standard input")
-    emulator.add_argument("--port", type=_port, default=0, help="default: any free one")
+    _add_emulator_arguments(emulator)
     demo.add_argument("file", metavar="FILE", nargs="?", help="default: one made up")
     return parser
 
@@ -142,6 +183,27 @@ def _add_upload_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", help="the name to show in the chat")
     command.add_argument("--api-url", metavar="URL", help="another API host")
     command.add_argument("--token-url", metavar="URL", help="another place to get tokens from")
+    command.add_argument(
+        "--deadline", type=_seconds, metavar="SECONDS", help="for all of it; then it fails")
+
+
+def _add_emulator_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=_port, default=0, help="default: any free one")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="where to listen; default: this machine only")
+    command.add_argument(
+        "--shell", choices=list(SHELLS), help="whose exports to print; default: guessed")
+    command.add_argument(
+        "--fail", type=emulating.fault, action="append", default=[], dest="faults",
+        metavar="STAGE=KIND[,TIMES]",
+        help="a fault, once or TIMES times, as in --fail finish=busy,3; may be repeated")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= 1e9:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds over 0")
 
 
 def _port(text: str) -> int:
