@@ -205,7 +205,7 @@ class PartUploadError(UploadError):
     """Storage refused a part for good.
 
     :ivar part_index: the server's own number of the part
-    :ivar attempts: how often the part was sent to the last URL it had
+    :ivar attempts: how often the part was sent
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from .errors import format_size
 from .net.sessions import Sessions
 from .net.transport import Outcome, Transport
 from .protocol.calls import Upload
-from .protocol.ladder import Step
+from .protocol.ladder import PartState, Step
 from .protocol.plan import UploadPlan, read_plan
 from .protocol.results import UploadResult, read_result
 from .protocol.values import ChatType, FileType, Secret, check_chat_type
@@ -287,16 +287,16 @@ class Uploader:
     def _transfer(
         self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes
     ) -> UploadResult:
-        polled: Dict[int, float] = {}
-        outcome = self._follow_one_plan(operation, upload, source, hashes, polled, last=False)
+        spent: Dict[int, PartState] = {}
+        outcome = self._follow_one_plan(operation, upload, source, hashes, spent, last=False)
         if outcome.error is not None and outcome.step is Step.PREPARE:
             log.warning("%s; preparing the upload anew", outcome.error.brief)
-            outcome = self._follow_one_plan(operation, upload, source, hashes, polled, last=True)
+            outcome = self._follow_one_plan(operation, upload, source, hashes, spent, last=True)
         return outcome.get()
 
     def _follow_one_plan(
         self, operation: Operation, upload: Upload, source: Source, hashes: FileHashes,
-        polled: Dict[int, float], *, last: bool,
+        spent: Dict[int, PartState], *, last: bool,
     ) -> Outcome[UploadResult]:
         plan = self._prepare(operation, upload, hashes)
         if plan.result is not None:
@@ -304,7 +304,7 @@ class Uploader:
         operation.enter("put")
         parts = Parts(
             operation, self._transport, upload, source, plan,
-            md5=hashes.md5, polled=polled, last=last)
+            md5=hashes.md5, spent=spent, last=last)
         stale = parts.send()
         if stale is not None:
             parts.stop()

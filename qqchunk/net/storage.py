@@ -105,7 +105,7 @@ def put_part(
 ) -> Outcome[str]:
     """PUT a part once; give the md5 of what was sent. Raises Aborted.
 
-    :param attempt: counts from 1, for the exception
+    :param attempt: counts from 1 over all plans, for the exception
     :param name: what the exception calls the part: ``part 2 of 7``
     """
     body = PartBody(source, part, mark, stop, transport.reply_limit())

@@ -148,6 +148,7 @@ class PartState:
     :ivar polled: seconds of polling before *polling_since*
     :ivar polling_since: the monotonic time of the first 40093001 after the last PUT
     :ivar sent_again: it was polled in vain and PUT once more, under this plan or an earlier one
+    :ivar puts: how often it was PUT, under all plans
     """
 
     index: int
@@ -159,8 +160,21 @@ class PartState:
     polled: float = 0.0
     polling_since: Optional[float] = None
     sent_again: bool = False
+    puts: int = 0
     putting: Attempts = field(default_factory=Attempts)
     finish: Optional[CallState] = None
+
+    def after_another_plan(self, before: PartState, now: float) -> PartState:
+        """Return this state with what was spent on the part under an earlier plan.
+
+        One that was polled in vain there is being sent again by this plan.
+        """
+        polled = before.polled_until(now)
+        return replace(self, polled=polled, sent_again=polled > 0.0, puts=before.puts)
+
+    def being_put(self) -> PartState:
+        """Return the state of the part while it is PUT once more."""
+        return replace(self, puts=self.puts + 1)
 
     def sent(self, now: float) -> Next[PartState]:
         """Return what follows a PUT that storage took."""

@@ -106,7 +106,7 @@ def storage_refusal(
 ) -> UploadError:
     """Make the exception for a PUT that storage refused.
 
-    :param attempt: how often the part was sent to this URL, from 1
+    :param attempt: how often the part was sent, from 1
     :param name: what the text calls the part: ``part 2 of 7``
     """
     code, said = read_storage_error(body)

@@ -42,7 +42,6 @@ class _Task:
     :ivar position: its place in the plan, from 0
     :ivar due: the monotonic time from which *step* may be taken
     :ivar running: an exchange for it is under way
-    :ivar puts: PUTs so far under this plan
     :ivar md5: of what the last PUT sent
     """
 
@@ -52,7 +51,6 @@ class _Task:
     step: Step = Step.PUT
     due: float = 0.0
     running: bool = False
-    puts: int = 0
     md5: str = ""
 
 
@@ -60,7 +58,7 @@ class Parts:
     """Sends and confirms the parts of one plan.
 
     :param md5: of the whole file
-    :param polled: seconds of polling so far by part offset; kept up to date
+    :param spent: the states that parts had under an earlier plan, by offset; kept up to date
     :param last: True if there will be no fresh plan after this one
     :ivar doubtful: True if a part counts as confirmed though the platform did not say so
     """
@@ -74,7 +72,7 @@ class Parts:
         plan: UploadPlan,
         *,
         md5: str,
-        polled: Dict[int, float],
+        spent: Dict[int, PartState],
         last: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,17 +82,19 @@ class Parts:
         self._source = source
         self._plan = plan
         self._md5 = md5
-        self._polled = polled
+        self._spent = spent
         self._clock = clock
         self.doubtful = False
         now = clock()
-        self._tasks = [
-            _Task(part, position, PartState(
+        self._tasks: List[_Task] = []
+        for position, part in enumerate(plan.parts):
+            state = PartState(
                 part.index, f"part {position + 1} of {len(plan.parts)}",
                 transport.first_state(upload.finish(plan, part, ""), last=last),
-                plan.retry_timeout, plan.retry_delay, now, polled.get(part.offset, 0.0),
-                sent_again=polled.get(part.offset, 0.0) > 0.0))  # by this very plan
-            for position, part in enumerate(plan.parts)]
+                plan.retry_timeout, plan.retry_delay, prepared_at=now)
+            if part.offset in spent:
+                state = state.after_another_plan(spent[part.offset], now)
+            self._tasks.append(_Task(part, position, state))
         self._later = iter(self._tasks)
         self._begun: List[_Task] = []  # and not confirmed, in the order of the file
         self._most_begun = 2 * plan.concurrency + 8
@@ -118,9 +118,8 @@ class Parts:
                 self._wait()
             return self._stale
         finally:
-            now = self._clock()
             for task in self._tasks:
-                self._polled[task.part.offset] = task.state.polled_until(now)
+                self._spent[task.part.offset] = task.state
 
     def stop(self) -> None:
         """End what is still on its way, after a failure that is not that of the whole call."""
@@ -151,11 +150,11 @@ class Parts:
         stop = self._workers.stop_signal
         if task.step is Step.PUT:
             self._putting += 1
-            task.puts += 1
+            task.state = task.state.being_put()
             mark = partial(self._operation.reporter.mark, task.position)
             future: Future[Any] = self._workers.submit(
-                _PUT, put_part, self._transport, self._upload, self._source, task.part, task.puts,
-                task.state.name, mark, stop)
+                _PUT, put_part, self._transport, self._upload, self._source, task.part,
+                task.state.puts, task.state.name, mark, stop)
             self._handlers[future] = partial(self._was_put, task)
         else:
             call = self._upload.finish(self._plan, task.part, task.md5)

@@ -213,7 +213,8 @@ def trusted() -> Iterator[None]:
 def serving(scheme: str, **options: Any) -> Emulator:
     """An emulator of small parts."""
     context = server_context() if scheme == "https" else None
-    return Emulator(**{"block_size": BLOCK_SIZE, "ssl_context": context, **options})
+    return Emulator(**{
+        "block_size": BLOCK_SIZE, "ssl_context": context, "ordered_finishes": True, **options})
 
 
 def uploading(emulator: Emulator, **options: Any) -> Uploader:

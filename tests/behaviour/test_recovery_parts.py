@@ -57,13 +57,13 @@ def transient(
 
 def answered(name: str, status: int, *, retryable: bool = True, **options: Any) -> List[Cell]:
     """Storage answers that it cannot now."""
-    facts = {"http_status": status, "retryable": True, "part_index": 1, "attempts": 3}
+    facts = {"http_status": status, "retryable": True, "part_index": 1, "attempts": 6}
     return transient(name, "status", PartUploadError, facts, status=status, **options)
 
 
 def refusing(name: str, kind: str, **options: Any) -> List[Cell]:
     """A 403: not on that URL again; a fresh prepare at once, once."""
-    facts = {"http_status": 403, "retryable": True, "part_index": 1, "attempts": 1}
+    facts = {"http_status": 403, "retryable": True, "part_index": 1, "attempts": 2}
     big = kind == "early_status"
     once: Counts = (1, 2, (1, 1), 1, 1) if big else (1, 2, (1, 2), 2, 1)
     return [
@@ -158,7 +158,7 @@ PUT = [
     *refusing("403 signature", "bad_signature"),
     *refusing("early 403", "early_status", at_bytes=65536, linger=5.0),
     Cell("URL expired by the clock", "put", (), (1, 2, (1, 1), 0, 0), PartUploadError,
-         {"http_status": 403, "retryable": True, "part_index": 1, "attempts": 1},
+         {"http_status": 403, "retryable": True, "part_index": 1, "attempts": 2},
          emulator={"url_ttl": 0.0}),
     *final("400", 400),
     *final("404", 404),

@@ -407,7 +407,7 @@ def test_busy_part_is_polled_sent_again_and_prepared_anew_within_one_retry_timeo
     assert moments == [START + 20.0, START + 21.0]  # up to 0.9
     assert (after.step, after.state.polled) == (Step.PREPARE, 9.0)
     assert isinstance(after.error, PartFinishTimeoutError)
-    again = part(last=True, polled=9.0, sent_again=True)
+    again = part(last=True).after_another_plan(after.state, START + 40.0)
     moments, after = poll(again, START + 40.0)
     assert moments == [START + 40.0, START + 41.0]
     assert after.step is Step.FAIL
@@ -464,3 +464,9 @@ def test_confirmed_part_is_done_and_keeps_its_time_of_polling() -> None:
     after = state.confirmed(START + 3.0)
     assert (after.step, after.error, after.state.polled) == (Step.DONE, None, 3.0)
     assert after.state.polled_until(START + 9.0) == 3.0
+
+
+def test_puts_are_counted_over_all_plans() -> None:
+    first = part().being_put().being_put()
+    second = part(last=True).after_another_plan(first, START).being_put()
+    assert (first.puts, second.puts, second.sent_again) == (2, 3, False)
