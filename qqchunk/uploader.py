@@ -20,7 +20,7 @@ from .protocol.values import ChatType, FileType, Secret, check_chat_type
 from .source.hashing import FileHashes, hash_source, verify_unchanged
 from .source.ranges import Source
 from .transfer import arguments as settings
-from .transfer.arguments import checked_url_call, opened_upload
+from .transfer.arguments import checked_url_call, mask_file_info, opened_upload
 from .transfer.cache import Cache, FileInfoCache
 from .transfer.environment import fill_from_environment
 from .transfer.messages import Message
@@ -166,6 +166,7 @@ class Uploader:
         :raises ImportError: ``progress=True`` without tqdm
         :raises RuntimeError: the uploader is closed
         """
+        file = mask_file_info(file)
         with self._calls.operation(cancel, deadline) as operation:
             with opened_upload(
                 operation, chat_type, target_id, file, file_type, file_name, progress,
@@ -240,6 +241,7 @@ class Uploader:
         """
         message = Message.checked(content, msg_id, event_id, msg_seq)
         chat = check_chat_type(chat_type)
+        file = mask_file_info(file)
         with self._calls.operation(cancel, deadline) as operation:
             if isinstance(file, UploadResult):
                 if file_type is not None or file_name is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import ExitStack, contextmanager
 from posixpath import basename
 from typing import Any, Iterator, Optional, Tuple, Union
@@ -169,6 +171,12 @@ def check_policy(retries: object, backoff: object) -> Policy:
     return Policy(check_count("retries", retries, 0), check_number("backoff", backoff))
 
 
+def mask_file_info(file: Any) -> Any:
+    """Return *file*; a ``file_info`` that somebody takes for a path does not show from here on."""
+    looks_like_one = isinstance(file, str) and re.fullmatch(r"[A-Za-z0-9+/_=-]{40,}", file)
+    return Secret(file) if looks_like_one and not os.path.lexists(file) else file
+
+
 @contextmanager
 def opened_upload(
     operation: Operation,
@@ -188,6 +196,9 @@ def opened_upload(
     :raises ImportError: a bar is wanted and tqdm is not installed
     :raises UploadFileTooLargeError: over *max_file_size* bytes
     """
+    if isinstance(file, Secret):
+        raise ValueError("this looks like a file_info, which is no path: to send an uploaded file "
+                         "again, pass the UploadResult to send()")
     chat = check_chat_type(chat_type)
     chat_path(chat, target_id)  # refuses a bad target before the file is touched
     kind = None if file_type is None else check_file_type(file_type)
