@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .transfer.progress import Progress as Progress
     from .uploader import Uploader as Uploader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Each public name is imported when it is first asked for (PEP 562): pytest imports this package in
 # every test run of whoever has installed it, and need not pay for requests and ssl.

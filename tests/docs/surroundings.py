@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
+import contextlib
 import functools
 import getpass
 import io
@@ -14,6 +16,7 @@ import re
 import sys
 import types
 from typing import Any, Callable, Dict, Iterator, List
+from unittest import mock
 
 import django
 import pytest
@@ -22,13 +25,14 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory
 
-from qqchunk import Uploader
+from qqchunk import UploadDeadlineError, Uploader
 from qqchunk.emulator import Emulator
 from qqchunk.emulator.downloads import DownloadService
 
 OPENID = "0123456789ABCDEF0123456789ABCDEF"
 GROUP_OPENID = "FEDCBA9876543210FEDCBA9876543210"
 HOLIDAY = os.urandom(3 << 20)
+DEADLINES = ("put", "was not sent"), ("message", "may have been sent")  # what a web bot answers
 
 
 class Seen:
@@ -152,22 +156,27 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
 @around("flask")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
     yield
-    client = seen.names["app"].test_client()
-    files = f"/chats/group/{GROUP_OPENID}/files"
-    answer = client.post(files, data={"file": (io.BytesIO(b"a photo"), "photo.jpg")})
-    assert answer.get_json()["message_id"].startswith("ROBOT")
+    client = seen.names["create_app"]().test_client()
+
+    def post(content: bytes) -> Any:
+        form = {"file": (io.BytesIO(content), "photo.jpg")}
+        return client.post(f"/chats/group/{GROUP_OPENID}/files", data=form)
+
+    assert post(b"a photo").get_json()["message_id"].startswith("ROBOT")
     assert content_of(platform, platform.messages[0]) == b"a photo"
+    assert post(b"").status_code == 400
     platform.fail("prepare", "code", code=40093002)
-    answer = client.post(files, data={"file": (io.BytesIO(b"a photo"), "photo.jpg")})
-    assert answer.status_code == 429
+    assert post(b"a photo").status_code == 429
+    for stage, words in DEADLINES:
+        with out_of_time(stage):
+            answer = post(b"a photo")
+        assert answer.status_code == 504 and words in answer.get_json()["error"]
 
 
 @around("django")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
     configure_django()
     yield
-    monkeypatch.setattr(settings, "QQ_BOT_APP_ID", "app id", raising=False)
-    monkeypatch.setattr(settings, "QQ_BOT_CLIENT_SECRET", "client secret", raising=False)
     config = seen.names["BotConfig"]("bot", sys.modules[__name__])
     config.ready()
     with config.uploader:
@@ -192,6 +201,10 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
         assert post(b"").status_code == 400
         platform.fail("prepare", "code", code=40093002)
         assert post(b"another photo").status_code == 429
+        for stage, words in DEADLINES:
+            with out_of_time(stage):
+                answer = post(b"another photo")
+            assert answer.status_code == 504 and words in json.loads(answer.content)["error"]
 
 
 @around("django-cache")
@@ -211,6 +224,9 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
     again = task.apply(("group", GROUP_OPENID, "report.pdf", "ROBOT1.0_abc"), task_id="first")
     assert again.get() is None
     assert len(platform.messages) == 1
+    with out_of_time("put"):
+        late = task.apply(("group", GROUP_OPENID, "report.pdf", "ROBOT1.0_abc"))
+    assert isinstance(late.result, UploadDeadlineError)  # and not celery's Retry
 
 
 @around("asyncio")
@@ -226,6 +242,7 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
 
 @around("notebook")
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
+    monkeypatch.setattr(builtins, "input", lambda prompt: platform.app_id)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: platform.client_secret)
     yield
     assert platform.received(seen.names["result"].file_info) == HOLIDAY
@@ -268,6 +285,14 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
 def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
     yield
     assert platform.received(seen.names["file_info"]) == HOLIDAY
+
+
+@contextlib.contextmanager
+def out_of_time(stage: str) -> Iterator[None]:
+    """Let every `send` end by its deadline, at this stage."""
+    error = UploadDeadlineError("the deadline of 50 s passed", file_name="photo.jpg", stage=stage)
+    with mock.patch.object(Uploader, "send", side_effect=error):
+        yield
 
 
 def configure_django() -> None:

@@ -19,9 +19,10 @@ import pytest
 
 from qqchunk import Uploader
 from qqchunk.cli import main as cli
+from qqchunk.cli.shells import SHELLS
 from qqchunk.emulator import Emulator
 
-from tests.docs.pages import COMMANDS, EXAMPLES, ROOT, Example
+from tests.docs.pages import COMMANDS, EXAMPLES, LANGUAGES, ROOT, Example, blocks, paths
 from tests.docs.surroundings import GROUP_OPENID, OPENID, SURROUNDINGS, Seen, nothing
 
 
@@ -123,14 +124,8 @@ def test_example_has_a_name_and_is_python_3_8(example: Example) -> None:
 @pytest.fixture
 def shell(platform: Emulator, tmp_path: pathlib.Path) -> Dict[str, str]:
     """The environment of a reader's shell, whose qqchunk talks to the emulator."""
-    site, programs = tmp_path / "site", tmp_path / "programs"
-    site.mkdir()
+    programs = tmp_path / "programs"
     programs.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "import os\n"
-        "from qqchunk import Uploader\n"
-        "Uploader.__init__.__kwdefaults__.update(\n"
-        "    api_url=os.environ['QQ_BOT_API_URL'], token_url=os.environ['QQ_BOT_TOKEN_URL'])\n")
     python = shlex.quote(sys.executable)
     programs_and_lines = {
         "python": f'exec {python} "$@"',
@@ -144,15 +139,27 @@ def shell(platform: Emulator, tmp_path: pathlib.Path) -> Dict[str, str]:
     return dict(
         os.environ,
         PATH=os.pathsep.join([str(programs), os.environ["PATH"]]),
-        PYTHONPATH=os.pathsep.join([str(site), str(ROOT)]),
+        PYTHONPATH=str(ROOT),
         PYTHONIOENCODING="utf-8",
         OPENID=OPENID,
         GROUP=GROUP_OPENID,
     )
 
 
-EXPORTS = [command for command in COMMANDS if command.startswith("export ")]
+EXPORTS = [command for command in COMMANDS if command.startswith("export QQ_BOT_")]
 SERVERS = ["qqchunk emulator"]
+
+
+@pytest.mark.parametrize("shell_name, block_language", [
+    ("powershell", "powershell"), ("cmd", "bat"), ("fish", "fish")])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_other_shells_are_told_the_same(
+    language: str, shell_name: str, block_language: str
+) -> None:
+    exported = dict(assignment.split("=", 1) for _, assignment in map(shlex.split, EXPORTS))
+    (block,) = blocks(paths(language)["guide"], block_language)
+    spelled = [SHELLS[shell_name](name, value) for name, value in exported.items()]
+    assert block.astext().splitlines() == spelled
 
 
 @pytest.mark.parametrize("command", [

@@ -12,7 +12,7 @@ from typing import Any, ContextManager, Iterator, List
 
 import pytest
 
-from qqchunk import UploadDailyLimitExceededError
+from qqchunk import UploadDailyLimitExceededError, UploadDeadlineError
 from qqchunk.emulator import Emulator
 
 from tests.processes import Process, bot_environment, redis_server, running, wait_until
@@ -195,3 +195,21 @@ def test_file_of_a_killed_worker_is_sent_once_by_the_next(
             result.get(**GET)
     assert emulator.count("prepare") == 2
     assert fleet.sent_to("F") == [fleet.content]
+
+
+def test_attempt_out_of_time_is_not_made_again(
+    emulator: Emulator, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.integration.apps import celery_bot
+
+    file = tmp_path / "report.pdf"
+    file.write_bytes(b"a report")
+    for name in ("app_id", "client_secret", "api_url", "token_url"):
+        monkeypatch.setenv("QQ_BOT_" + name.upper(), getattr(emulator, name))
+    monkeypatch.setattr(celery_bot, "DEADLINE", 0.2)
+    emulator.fail("put", "silence")
+    with celery_bot.uploader():
+        result = celery_bot.send_file.apply(("c2c", "G", str(file), "ROBOT1.0_question"))
+    celery_bot.uploader.cache_clear()
+    assert isinstance(result.result, UploadDeadlineError)
+    assert emulator.count("put") <= 1

@@ -34,13 +34,9 @@ def make_client() -> Iterator[MakeClient]:
     apps = []
 
     def make(emulator: Emulator, **options: Any) -> FlaskClient:
-        app = create_app(dict({
-            "app_id": emulator.app_id,
-            "client_secret": emulator.client_secret,
-            "api_url": emulator.api_url,
-            "token_url": emulator.token_url,
-            "backoff": 0.01,
-        }, **options))
+        app = create_app(
+            app_id=emulator.app_id, client_secret=emulator.client_secret,
+            api_url=emulator.api_url, token_url=emulator.token_url, backoff=0.01, **options)
         apps.append(app)
         return app.test_client()
 
@@ -153,6 +149,24 @@ def test_deadline_is_answered_before_the_web_server_gives_up(
     answer = client.post(FILES, **form(b"video"))
     assert answer.status_code == 504
     assert "holiday.mp4 took too long" in answer.json["error"]
+
+
+def test_deadline_after_the_message_had_left_does_not_say_that_nothing_was_sent(
+    client: FlaskClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.integration.apps.flask_bot.DEADLINE", 1)
+    emulator.fail("message", "silence", processed=True)
+    answer = client.post(FILES, **form(b"video"))
+    assert (answer.status_code, len(emulator.messages)) == (504, 1)
+    assert "may have been sent" in answer.json["error"]
+
+
+def test_request_over_the_limit_of_the_app_is_not_read(
+    client: FlaskClient, emulator: Emulator
+) -> None:
+    client.application.config["MAX_CONTENT_LENGTH"] = 1000
+    assert client.post(FILES, **form(b"x" * 2000)).status_code == 413
+    assert emulator.requests == []
 
 
 def test_answer_names_the_trace_id(client: FlaskClient, emulator: Emulator) -> None:

@@ -22,6 +22,8 @@ def explain(error: UploadError) -> Tuple[int, str]:
     if isinstance(error, UploadDailyLimitExceededError):
         return 429, "The bot has sent as much as it may today. Please try again tomorrow."
     if isinstance(error, UploadDeadlineError):
+        if error.stage == "message":  # the platform may have it, only its answer is missing
+            return 504, f"{error.file_name} may have been sent. Please look into the chat first."
         return 504, f"{error.file_name} took too long to send. A smaller file may get through."
     if isinstance(error, AuthenticationError):
         return 500, "The bot cannot log in to QQ. Its operator has been told."

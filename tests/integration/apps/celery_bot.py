@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from celery import Celery
 
-from qqchunk import Uploader, UploadError
+from qqchunk import UploadDeadlineError, Uploader, UploadError
 
 DEADLINE = 900.0  # seconds for one attempt
 FIRST_DELAY = 30.0  # seconds until a task is tried again; doubled each time …
@@ -43,9 +43,7 @@ app.conf.update(
 @lru_cache(maxsize=None)
 def uploader() -> Uploader:
     """Return this process's Uploader, made by its first task: those who only queue need none."""
-    names = ("app_id", "client_secret", "api_url", "token_url")
-    values = {name: os.environ.get("QQ_BOT_" + name.upper()) for name in names}
-    return Uploader(**{name: value for name, value in values.items() if value})
+    return Uploader.from_env()
 
 
 @app.task(bind=True, max_retries=5)
@@ -57,6 +55,8 @@ def send_file(
         reply = uploader().send(
             chat_type, openid, path, content=content, msg_id=msg_id,
             msg_seq=number_of(task.request.id), deadline=DEADLINE)
+    except UploadDeadlineError:
+        raise  # the next attempt would take as long
     except UploadError as error:
         if ALREADY_SENT in (error.code, error.err_code):
             return None  # by an earlier run of this task, whose worker died before it could say so

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import date
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from django import forms
 from django.apps import AppConfig, apps
@@ -34,12 +34,7 @@ ROOT_URLCONF = __name__
 INSTALLED_APPS = [f"{__name__}.BotConfig"]
 MIDDLEWARE = [f"{__name__}.UploadErrorMiddleware"]
 USE_TZ = True
-# The arguments of Uploader. The URLs are for tests: an emulator has its own.
-QQ_BOT = {
-    name: os.environ["QQ_BOT_" + name.upper()]
-    for name in ("app_id", "client_secret", "api_url", "token_url")
-    if "QQ_BOT_" + name.upper() in os.environ
-}
+QQ_BOT: Dict[str, Any] = {}  # options of Uploader that are not to come from the environment
 
 # ----------------------------------------------------------------------------------- apps.py
 
@@ -53,7 +48,7 @@ class BotConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
-        self.uploader = Uploader(**settings.QQ_BOT)
+        self.uploader = Uploader.from_env(**settings.QQ_BOT)
 
 
 def uploader() -> Uploader:

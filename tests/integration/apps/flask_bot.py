@@ -8,9 +8,8 @@ Whoever may post to it may write in the bot's name: put it behind your login.
 
 from __future__ import annotations
 
-import os
 from datetime import date
-from typing import Any, Dict, Optional
+from typing import Any
 
 from flask import Flask, abort, request
 
@@ -19,19 +18,17 @@ from qqchunk import FileType, Uploader, UploadError
 from .answers import explain
 
 DEADLINE = 50.0  # seconds; nginx in front of the app gives up after 60
+LARGEST_REQUEST = 201 << 20  # bytes: QQ takes files of 200 MB, and the form is a little more
 
 
-def settings_from_environment() -> Dict[str, Any]:
-    """Return the arguments of Uploader. The URLs are for tests: an emulator has its own."""
-    names = ("app_id", "client_secret", "api_url", "token_url")
-    values = {name: os.environ.get("QQ_BOT_" + name.upper()) for name in names}
-    return {name: value for name, value in values.items() if value}
+def create_app(**options: Any) -> Flask:
+    """Make the app, with one Uploader for all its requests, threads and pre-forked workers.
 
-
-def create_app(settings: Optional[Dict[str, Any]] = None) -> Flask:
-    """Make the app, with one Uploader for all its requests, threads and pre-forked workers."""
+    :param options: those of Uploader that are not to come from the environment
+    """
     app = Flask(__name__)
-    uploader = Uploader(**(settings or settings_from_environment()))
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
+    uploader = Uploader.from_env(**options)
     app.extensions["qqchunk"] = uploader
 
     @app.post("/chats/<any(c2c, group):chat_type>/<openid>/files")
