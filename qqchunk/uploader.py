@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Dict, Optional, Type, TypeVar, Union
 
 import requests
@@ -268,17 +269,19 @@ class Uploader:
         token = None
         if self._transport.needs_token:  # fetched meanwhile
             token = operation.submit(self._transport.token, operation.stop_signal)
-        hashes = hash_source(source, operation.check)
+        hashes = hash_source(source, partial(operation.check, token))
         key = self._cache.key(upload, hashes.md5, hashes.sha1)
-        if not use_cache:
-            self._cache.delete(key)
-        result = self._cache.get(key)
+        result = None
+        if use_cache:
+            result = self._cache.get(key, operation.run_for_cache)
+        else:
+            self._cache.delete(key, operation.run_for_cache)
         if result is None:
             if token is not None:
                 operation.enter("prepare")
                 operation.wait_for(token)
             result = operation.run(self._transfer, operation, upload, source, hashes)
-            self._cache.set(key, result)
+            self._cache.set(key, result, operation.run_for_cache)
         log.info(
             "%s: %s %s in %.1f s", upload.file_name,
             "reused" if result.reused else "uploaded", size, time.monotonic() - began)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import time
 from typing import Callable, Optional, Tuple
 
 import requests
@@ -12,7 +11,7 @@ from requests.auth import AuthBase
 
 from ..errors import UploadError
 from ..protocol.values import Secret
-from .stopping import StopSignal
+from .stopping import StopSignal, monotonic
 
 _MARGIN = 60.0  # seconds: the platform lets an old token live that long beside a new one
 _TURN = 0.05  # seconds between two looks of a waiting thread at its own stop signal
@@ -42,7 +41,7 @@ class TokenKeeper:
     :param clock: monotonic seconds
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._token: Optional[Secret] = None
         self._good_until = 0.0

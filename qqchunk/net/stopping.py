@@ -13,11 +13,17 @@ import struct
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import Dict, Iterator, List, Optional
+from functools import partial
+from typing import Callable, Dict, Iterator, List, Optional
 
 # SO_LINGER of 0 seconds: closing drops what is still unsent. Windows has two shorts there.
 _AT_ONCE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _local = threading.local()
+
+#: Seconds that go on also while a test has frozen ``time`` (freezegun).
+monotonic: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime")
+    else time.monotonic)
 
 
 class Aborted(Exception):
@@ -92,11 +98,11 @@ class StopSignal:
         """
         if seconds is not None:
             with self._sockets_lock:
-                self._ends[threading.get_ident()] = time.monotonic() + seconds
+                self._ends[threading.get_ident()] = monotonic() + seconds
 
     def shut_expired(self) -> None:
         """Shut the sockets of exchanges that are past their limit."""
-        now = time.monotonic()
+        now = monotonic()
         with self._sockets_lock:
             for ident, end in self._ends.items():
                 if now > end:

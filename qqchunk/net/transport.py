@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Callable, Generic, Optional, Tuple, TypeVar
@@ -20,7 +19,7 @@ from .auth import BearerAuth, NoAuth, TokenKeeper
 from .diagnosis import Diagnosis
 from .exchange import Answer, exchange
 from .sessions import Sessions, Timeout
-from .stopping import StopSignal
+from .stopping import StopSignal, monotonic
 
 SLOW_READ_TIMEOUT = 120.0  # seconds: the platform merges or downloads before it answers
 
@@ -82,7 +81,7 @@ class Transport:
         auth: Any,
         timeout: Timeout,
         policy: Policy,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._sessions = sessions
         self._api_url = api_url.rstrip("/")

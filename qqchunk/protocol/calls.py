@@ -14,6 +14,8 @@ from .plan import Part, UploadPlan
 from .replies import bad_reply, read_number, read_text, unwrap
 from .values import Call, ChatType, FileType, Json, Reply, Secret, chat_path
 
+TOKEN_LIFE = 7200.0  # seconds, as documented
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -111,7 +113,7 @@ def token_call(app_id: str, client_secret: Secret) -> Call:
 
 
 def read_token(reply: Reply) -> Tuple[Secret, float]:
-    """Return the access token and its life in seconds.
+    """Return the access token and its life in seconds: the documented one if it names none.
 
     :raises ProtocolError: if there is no token
     """
@@ -119,4 +121,5 @@ def read_token(reply: Reply) -> Tuple[Secret, float]:
     token = read_text(fields.get("access_token"))
     if token is None or not token.isprintable() or not token.isascii():
         bad_reply(reply, "it has no access_token", "token")
-    return Secret(token), max(0.0, read_number(fields.get("expires_in")) or 0.0)
+    life = read_number(fields.get("expires_in"))
+    return Secret(token), TOKEN_LIFE if life is None else max(0.0, life)

@@ -8,15 +8,16 @@ waits for the other.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
+import queue
 import sys
 import threading
 import time
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from .opening import Source, find_name, open_source
 
@@ -115,6 +116,7 @@ def _walk_side_by_side(
 ) -> str:
     """Walk for md5 in this thread and for sha1 in another; return md5_10m."""
     stop = threading.Event()
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     failures: List[BaseException] = []
 
     def stop_if_asked() -> None:
@@ -125,26 +127,32 @@ def _walk_side_by_side(
         try:
             walk(0, size, stop_if_asked, sha1)
         except BaseException as error:
-            failures.append(error)
+            failures.append(error.with_traceback(None))  # whose frames refer to this list
+        finally:
+            ended.put(None)
 
     def check_both() -> None:
         if failures:
             raise failures.pop()
         check()
 
-    other = threading.Thread(target=walk_for_sha1, name="qqchunk-sha1")
+    # A program that ends need not wait for it, only those who could close the source do.
+    other = threading.Thread(target=walk_for_sha1, name="qqchunk-sha1", daemon=True)
     try:
-        other.start()
+        try:
+            other.start()
+        except RuntimeError:  # no more threads are to be had
+            return _walk_whole(walk, size, check, md5, sha1)
         md5_10m = _walk_whole(walk, size, check_both, md5)
-        while other.is_alive():
-            wait_until_ended([other], time.monotonic() + CHECK_INTERVAL)
+        while not _takes(ended, CHECK_INTERVAL):
             check_both()
         check_both()
     except BaseException:
         stop.set()
         raise
     finally:
-        wait_until_ended([other])
+        while other.is_alive():  # see Workers.stop() for why it is not joined
+            time.sleep(_NAP)
     return md5_10m
 
 
@@ -169,6 +177,13 @@ def _walk(
                 digest.update(window)
 
 
+def _takes(ended: queue.SimpleQueue[None], timeout: float) -> bool:
+    with suppress(queue.Empty):
+        ended.get(timeout=timeout)
+        return True
+    return False
+
+
 def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -177,14 +192,3 @@ def _usable_cores() -> int:
 
 def _go_on() -> None:
     """Check nothing."""
-
-
-def wait_until_ended(threads: Iterable[threading.Thread], give_up: float = math.inf) -> None:
-    """Return once none of the threads runs any more, or at the monotonic time *give_up*.
-
-    Not by ``join()``: in CPython 3.8 a thread whose join was interrupted can never be joined again,
-    neither by a second try nor at the end of the process (bpo-45274).
-    """
-    for thread in threads:
-        while thread.is_alive() and time.monotonic() < give_up:
-            time.sleep(_NAP)

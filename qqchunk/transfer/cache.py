@@ -9,12 +9,16 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Callable, Optional, Protocol
 
+from ..errors import UploadError
 from ..protocol.calls import Upload
 from ..protocol.replies import read_text
 from ..protocol.results import UploadResult
 from ..protocol.values import FileType, Secret
 
 MARGIN = 60  # seconds: a file_info is not used in its last minute, a message takes time too
+
+#: Has the caller's cache called where a slow one holds up nobody for ever.
+Run = Callable[[Callable[[], Any]], Any]
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +62,9 @@ class FileInfoCache:
             md5, sha1, name])
         return "qqchunk-" + hashlib.sha256(facts.encode()).hexdigest()[:40]
 
-    def get(self, key: str) -> Optional[UploadResult]:
+    def get(self, key: str, run: Run) -> Optional[UploadResult]:
         """Return the result kept under *key* if it is still good, else None."""
-        value = self._try("get", lambda cache: cache.get(key))
+        value = self._try(run, "get", lambda cache: cache.get(key))
         try:
             kept = json.loads(value)
             file_info, file_uuid = read_text(kept["file_info"]), read_text(kept["file_uuid"])
@@ -79,8 +83,11 @@ class FileInfoCache:
             raw={**kept, "file_info": Secret(file_info)},
         )
 
-    def set(self, key: str, result: UploadResult) -> None:
-        """Keep *result* until a minute before its end, if it has one that is further off."""
+    def set(self, key: str, result: UploadResult, run: Run) -> None:
+        """Keep *result* until a minute before its end, if it has one that is further off.
+
+        If the call is stopped meanwhile, its result is there all the same.
+        """
         if result.ttl is None or result.ttl <= MARGIN or result.expires_at is None:
             return
         value = Secret(json.dumps({
@@ -89,15 +96,22 @@ class FileInfoCache:
             "expires_at": result.expires_at.timestamp(),
         }))
         timeout = result.ttl - MARGIN
-        self._try("set", lambda cache: cache.set(key, str(value), timeout))
-
-    def delete(self, key: str) -> None:
-        """Forget what is kept under *key*."""
-        self._try("delete", lambda cache: cache.delete(key))
-
-    def _try(self, name: str, act: Callable[[Cache], Any]) -> Any:
         try:
-            return None if self._cache is None else act(self._cache)
+            self._try(run, "set", lambda cache: cache.set(key, str(value), timeout))
+        except UploadError as error:
+            log.warning("the cache was not waited for (%s)", error.brief)
+
+    def delete(self, key: str, run: Run) -> None:
+        """Forget what is kept under *key*."""
+        self._try(run, "delete", lambda cache: cache.delete(key))
+
+    def _try(self, run: Run, name: str, act: Callable[[Cache], Any]) -> Any:
+        cache = self._cache
+        return None if cache is None else run(lambda: self._call(cache, name, act))
+
+    def _call(self, cache: Cache, name: str, act: Callable[[Cache], Any]) -> Any:
+        try:
+            return act(cache)
         except Exception as error:  # whatever the caller's cache raises
             log.warning("the cache failed to %s (%s)", name, type(error).__name__)
             return None

@@ -7,33 +7,25 @@ after in between.
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import threading
-import time
 import weakref
-from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List, Optional, Protocol, Set, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, Protocol, TypeVar
 
-from ..errors import UploadCancelledError, UploadDeadlineError, UploadError
+from ..errors import AuthenticationError, UploadCancelledError, UploadDeadlineError, UploadError
+from ..net.stopping import Aborted, monotonic
 from ..net.sessions import Sessions
 from ..net.transport import Transport
+from .exiting import running
 from .progress import Reporter
-from .workers import JOIN_TIMEOUT, Workers
+from .workers import JOIN_TIMEOUT, Work, Workers, check_not_nested
 
 TURN = 0.05  # seconds between two looks at what may stop the call
 _MAX_DEADLINE = 1e9  # seconds, 30 years; more is a mistake, a point in time for example
 
-_SHOWN = {  # the stages of Progress
-    "hash": "hashing",
-    "prepare": "preparing",
-    "put": "uploading",
-    "complete": "waiting",
-    "url": "waiting",
-    "message": "waiting",
-}
+_CALLS, _CACHE = 0, 1  # pools of the call's own workers
 
 _T = TypeVar("_T")
 
@@ -45,48 +37,44 @@ class Cancel(Protocol):
 
 
 class Operation:
-    """Runs one call: has its work done by threads and stops them at the end. A context manager.
+    """Runs one call: has its work done by threads, and looks after what may stop it.
 
     :param cancel: looked at every 50 ms
     :param deadline: seconds from now
     :raises TypeError: if one of them is of a wrong type
     :raises ValueError: if *deadline* is not a number of seconds
+    :ivar thread: the one that waits for it
+    :ivar owner: the uploader's RunningCalls
     """
 
-    def __init__(self, cancel: Optional[Cancel] = None, deadline: Optional[float] = None) -> None:
+    def __init__(
+        self, cancel: Optional[Cancel], deadline: Optional[float], owner: object
+    ) -> None:
         if cancel is not None and not callable(getattr(cancel, "is_set", None)):
             raise TypeError(f"cancel must have is_set(), as threading.Event does, not {cancel!r}")
         if deadline is not None:
             if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
                 raise TypeError(f"deadline must be a number of seconds, not {deadline!r}")
-            if math.isnan(deadline) or abs(deadline) > _MAX_DEADLINE:
+            if not abs(deadline) <= _MAX_DEADLINE:
                 raise ValueError(f"deadline must be a number of seconds, not {deadline}")
+        self.owner = owner
+        self.thread = threading.current_thread()
         self.stage = "open"
         self.file_name: Optional[str] = None
         self.file_size: Optional[int] = None
         self.reporter = Reporter(None, 0)
         self._cancel = cancel
         self._deadline = deadline
-        self._end = math.inf if deadline is None else time.monotonic() + deadline
-        self._closed = False
+        self._end = math.inf if deadline is None else monotonic() + deadline
+        self._closed = ""
         self._give_up: Optional[float] = None
-        self._workers = Workers(2)  # for the calls one after the other, and for the token
+        self._workers = Workers(2, 1)  # _CALLS: one after the other, and the token; _CACHE
         self._added: List[Workers] = []
         self.stop_signal = self._workers.stop_signal
 
-    def __enter__(self) -> Operation:
-        return self
-
-    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
-        if isinstance(error, UploadError):
-            error.file_name = error.file_name or self.file_name
-            error.file_size = error.file_size or self.file_size
-            error.stage = error.stage or self.stage
-        self.stop()
-
-    def close(self) -> None:
-        """Stop the call from another thread."""
-        self._closed = True
+    def close(self, reason: str) -> None:
+        """Stop the call from another thread, or from a signal handler."""
+        self._closed = self._closed or reason
 
     def add_workers(self, *sizes: int) -> Workers:
         """Return more workers, in pools of these sizes, which are stopped with the call.
@@ -98,41 +86,46 @@ class Operation:
         self.stop_signal.check()  # a stop between the two did not see the new ones
         return workers
 
-    def submit(self, work: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Let a thread do *work* in the background."""
-        return self._workers.submit(0, work, *args)
+    def submit(self, do: Callable[..., _T], *args: Any) -> Work[_T]:
+        """Let a thread do this in the background."""
+        return self._workers.submit(_CALLS, do, *args)
 
-    def wait_for(self, future: Future[_T]) -> _T:
-        """Return the result of *future*, or raise what stops the call meanwhile."""
-        while not future.done():
+    def wait_for(self, work: Work[_T]) -> _T:
+        """Return the result of *work*, or raise what stops the call meanwhile."""
+        while not work.done:
             self.check()
             self._workers.next_done(TURN)
-        failure = future.exception()
-        if isinstance(failure, UploadError):
-            # Not itself: the frames it went through refer to it, and so would keep the caller's
-            # variables, the file among them, until the garbage collector comes by.
-            raise copy.copy(failure.with_traceback(None))
-        return future.result()
+        if isinstance(work.failure, Aborted):
+            self.check()  # which stopped it
+        return work.result()
 
-    def run(self, work: Callable[..., _T], *args: Any) -> _T:
-        """Return the result of *work*, done by a thread, while this one keeps the clock."""
-        return self.wait_for(self.submit(work, *args))
+    def run(self, do: Callable[..., _T], *args: Any) -> _T:
+        """Return the result of what a thread does, while this one keeps the clock."""
+        return self.wait_for(self.submit(do, *args))
 
-    def check(self) -> None:
+    def run_for_cache(self, do: Callable[[], _T]) -> _T:
+        """The same, on the one thread that works with the caller's cache."""
+        return self.wait_for(self._workers.submit(_CACHE, do))
+
+    def check(self, token: Optional[Work[Any]] = None) -> None:
         """Report progress, end exchanges that take too long, and raise what stops the call.
 
+        :param token: work in the background
+        :raises AuthenticationError: it is done, and the credentials were refused
         :raises UploadCancelledError: ``cancel`` was set or the uploader closed
         :raises UploadDeadlineError: the deadline passed
         """
         if self._closed:
-            raise UploadCancelledError(self._say("stopped, because the uploader was closed"))
+            raise UploadCancelledError(self._say(f"stopped, because {self._closed}"))
         if self._cancel is not None and self._cancel.is_set():
             raise UploadCancelledError(self._say("cancelled"))
-        if time.monotonic() >= self._end:
+        if monotonic() >= self._end:
             raise UploadDeadlineError(self._say(
                 f"the deadline of {self._deadline:g} s passed"), retryable=True, advice=(
                     "allow more time, send a smaller file, or upload it before there is a message "
                     "to answer"))
+        if token is not None and isinstance(token.failure, AuthenticationError):
+            token.result()
         for workers in (self._workers, *self._added):
             workers.stop_signal.shut_expired()
         self.reporter.tell()
@@ -140,11 +133,26 @@ class Operation:
     def enter(self, stage: str) -> None:
         """Note what the call is doing now, for errors and for progress."""
         self.stage = stage
-        self.reporter.stage = _SHOWN[stage]
+        self.reporter.enter(stage)
+
+    def begin_stop(self) -> None:
+        """Stop what still works for the call, but do not wait for its end."""
+        self._workers.begin_stop()
+        # Only now: those who add workers after this look sees the stop signal themselves.
+        for workers in list(self._added):
+            workers.begin_stop()
+
+    def explain(self, error: UploadError) -> None:
+        """Say in *error* what it was about, where it does not."""
+        if type(error) is UploadError and not error.stage:  # out of the workers, which know none
+            error.args = (self._say(str(error)),)
+        error.file_name = error.file_name or self.file_name
+        error.file_size = error.file_size or self.file_size
+        error.stage = error.stage or self.stage
 
     def stop(self) -> None:
         """Stop what still works for the call; may be repeated."""
-        self._give_up = self._give_up or time.monotonic() + JOIN_TIMEOUT
+        self._give_up = self._give_up or monotonic() + JOIN_TIMEOUT
         try:
             self._stop()
         except BaseException:  # Ctrl-C once more
@@ -156,8 +164,7 @@ class Operation:
         return f"{subject}: {what}"
 
     def _stop(self) -> None:
-        for workers in (self._workers, *self._added):
-            workers.begin_stop()
+        self.begin_stop()
         self._workers.stop(self._give_up)  # first: nobody can add workers after that
         for workers in self._added:
             workers.stop(self._give_up)
@@ -173,7 +180,7 @@ class RunningCalls:
         self._transport = transport
         self._sessions = sessions
         self._close = weakref.finalize(owner, sessions.close)
-        self._forget_operations()
+        self._lock = threading.RLock()  # a signal handler may call close() while we hold it
         _all.add(self)
 
     @property
@@ -189,44 +196,48 @@ class RunningCalls:
 
         :raises RuntimeError: if the uploader is closed
         """
-        operation = Operation(cancel, deadline)
+        check_not_nested()
+        operation = Operation(cancel, deadline, self)
         with self._lock:
             if self.closed:
                 raise RuntimeError("this Uploader is closed: make another one")
-            self._operations.add(operation)
+            running.add(operation)
         try:
-            with operation:
-                yield operation
+            yield operation
+        except UploadError as error:
+            operation.explain(error)
+            raise
         finally:
-            self._end(operation)
+            try:
+                operation.stop()
+            finally:
+                self._end(operation)
 
     def close(self) -> None:
         """Stop the calls of other threads and close the connections."""
         with self._lock:
-            for operation in self._operations:
-                operation.close()  # first: it shall see that, not a broken connection
+            for operation in list(running):
+                if operation.owner is self:  # first: it shall see that, not a broken connection
+                    operation.close("the uploader was closed")
             self._close()
 
     def after_fork(self) -> None:
         """Run in the child: the parent's connections and the locks of its threads stay there."""
-        self._forget_operations()
+        self._lock = threading.RLock()
         self._transport.after_fork()
 
     def _end(self, operation: Operation) -> None:
         with self._lock:
-            self._operations.discard(operation)
+            running.discard(operation)
             if self.closed:  # the call's last exchanges may have left connections idle
                 self._sessions.close()
-
-    def _forget_operations(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may call close() while we hold it
-        self._operations: Set[Operation] = set()
 
 
 _all: weakref.WeakSet[RunningCalls] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    running.clear()
     for calls in list(_all):
         calls.after_fork()
 

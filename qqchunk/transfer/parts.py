@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Union
 
 from ..errors import Again, SourceChangedError, UploadError
+from ..net.stopping import monotonic
 from ..net.storage import put_part
 from ..net.transport import Outcome, Transport
 from ..protocol.calls import Upload
@@ -28,7 +27,7 @@ from ..protocol.plan import Part, UploadPlan
 from ..protocol.values import Reply
 from ..source.ranges import Source
 from .operation import Operation
-from .workers import Inline, Workers
+from .workers import Inline, Work, Workers
 
 _PUT, _FINISH = 0, 1  # the pools of workers
 
@@ -74,7 +73,7 @@ class Parts:
         md5: str,
         spent: Dict[int, PartState],
         last: bool,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._operation = operation
         self._transport = transport
@@ -100,7 +99,7 @@ class Parts:
         self._most_begun = 2 * plan.concurrency + 8
         self._putting = self._confirmed = 0
         self._stale: Optional[UploadError] = None
-        self._handlers: Dict[Future[Any], Callable[[Any], None]] = {}
+        self._handlers: Dict[Work[Any], Callable[[Any], None]] = {}
         # A single part has no others to hold up: its exchanges need no threads of their own.
         pools = plan.concurrency, plan.concurrency
         self._workers: Union[Workers, Inline] = (
@@ -152,24 +151,24 @@ class Parts:
             self._putting += 1
             task.state = task.state.being_put()
             mark = partial(self._operation.reporter.mark, task.position)
-            future: Future[Any] = self._workers.submit(
+            work: Work[Any] = self._workers.submit(
                 _PUT, put_part, self._transport, self._upload, self._source, task.part,
                 task.state.puts, task.state.name, mark, stop)
-            self._handlers[future] = partial(self._was_put, task)
+            self._handlers[work] = partial(self._was_put, task)
         else:
             call = self._upload.finish(self._plan, task.part, task.md5)
-            future = self._workers.submit(_FINISH, self._transport.attempt, call, stop)
-            self._handlers[future] = partial(self._was_finished, task)
+            work = self._workers.submit(_FINISH, self._transport.attempt, call, stop)
+            self._handlers[work] = partial(self._was_finished, task)
 
     def _wait(self) -> None:
         """Wait for the next exchange that is done, or until the next one is due."""
         due = min((task.due for place, task in enumerate(self._begun)
                    if self._may_start(place, task)), default=math.inf)
         timeout = None if due == math.inf else max(0.0, due - self._clock())
-        future = self._workers.next_done(timeout)
+        work = self._workers.next_done(timeout)
         self._workers.stop_signal.check()
-        if future is not None:
-            self._handlers.pop(future)(future.result())
+        if work is not None:
+            self._handlers.pop(work)(work.result())
 
     def _was_put(self, task: _Task, outcome: Outcome[str]) -> None:
         self._putting -= 1

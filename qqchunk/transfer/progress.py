@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Optional, Union
 
+_SHOWN = {  # the stages of Progress
+    "hash": "hashing",
+    "prepare": "preparing",
+    "put": "uploading",
+    "complete": "waiting",
+    "url": "waiting",
+    "message": "waiting",
+}
+
 INTERVAL = 0.05  # seconds between two reports
 
 
@@ -57,6 +66,10 @@ class Reporter:
         self._marks: List[int] = []
         self.stage = "hashing"
         self.completed_parts = 0
+
+    def enter(self, stage: str) -> None:
+        """Note the stage of the call, by its name in errors."""
+        self.stage = _SHOWN[stage]
 
     def plan(self, total_parts: int) -> None:
         """Begin to send that many parts; what was sent for an earlier plan has to be caught up."""

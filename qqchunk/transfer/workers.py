@@ -3,19 +3,75 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Callable, List, Optional, Set, TypeVar
+from contextvars import copy_context
+from functools import partial
+from types import FrameType
+from typing import Any, Callable, Generic, List, Optional, Set, TypeVar
 
-from ..net.stopping import Aborted, StopSignal
-from ..source.hashing import wait_until_ended
+from ..errors import UploadError
+from ..net.stopping import Aborted, StopSignal, monotonic
 
+JOIN_TIMEOUT = 0.8  # seconds; only name resolution and code of the caller's cannot be ended sooner
 _JOIN_TURN = 0.02
-JOIN_TIMEOUT = 0.8  # seconds; only name resolution cannot be ended sooner
+_NAP = 0.0002  # seconds; these threads have nothing left to do
+
+# Functions of Python's that hold a lock which every start of a thread needs.
+_LOCKED = {
+    ("threading", "start"), ("threading", "_stop"), ("threading", "enumerate"),
+    ("threading", "active_count"), ("concurrent.futures.thread", "submit"),
+    ("concurrent.futures.thread", "shutdown"),
+}
+
+#: Set once the program ends: from then on Python starts no threads.
+program_ends = threading.Event()
 
 _T = TypeVar("_T")
+
+
+class Work(Generic[_T]):
+    """One piece of work for a thread, and how it ended.
+
+    Unlike a Future it has no lock, which an exception out of a signal handler could leave taken.
+
+    :ivar done: True once it has ended
+    :ivar failure: what it raised, until :meth:`result` raises that
+    """
+
+    def __init__(self, do: Callable[[], _T]) -> None:
+        self._do: Optional[Callable[[], _T]] = do
+        self._results: List[_T] = []
+        self.done = False
+        self.failure: Optional[BaseException] = None
+
+    def run(self) -> None:
+        """Do the work; raise nothing."""
+        do, self._do = self._do, None
+        try:
+            if do is not None:
+                self._results.append(do())
+        except Aborted:
+            self.failure = Aborted()  # its frames would keep the network's connections alive
+        except BaseException as error:
+            self.failure = _without_variables(error)
+        self.done = True
+
+    def result(self) -> _T:
+        """Return what the work returned, or raise what it raised."""
+        failure, self.failure = self.failure, None
+        try:
+            if isinstance(failure, UploadError):
+                raise failure.with_traceback(None)  # says all there is to say
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # or this frame and the traceback would refer to each other
+        return self._results[0]
 
 
 class Workers:
@@ -34,26 +90,46 @@ class Workers:
                 size, thread_name_prefix="qqchunk",
                 initializer=lambda: threads.add(threading.current_thread()))
             for size in sizes]
-        self._done: queue.SimpleQueue[Optional[Future[Any]]] = queue.SimpleQueue()
-        self._pending: Set[object] = set()  # one for each work that has not ended
+        self._staffed: Set[int] = set()  # pools that have a thread
+        self._done: queue.SimpleQueue[Optional[Work[Any]]] = queue.SimpleQueue()
+        self._pending: Set[Work[Any]] = set()
 
-    def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Let a thread of that pool, counted from 0, do *work*.
+    def submit(self, pool: int, do: Callable[..., _T], *args: Any) -> Work[_T]:
+        """Let a thread of that pool, counted from 0, do the work, in the context of this one.
 
-        :meth:`next_done` gives the future back once it is done.
+        :meth:`next_done` gives it back once it is done.
+
+        :raises Aborted: if the work has been stopped
+        :raises UploadError: if the pool has no thread and none can be started
         """
-        mark = object()
-        self._pending.add(mark)
+        self.stop_signal.check()
+        work = Work(partial(do, *args))
+        self._pending.add(work)
         try:
-            future = self._pools[pool].submit(self._run, mark, work, *args)
+            self._pools[pool].submit(copy_context().run, self._run, work)
+            self._staffed.add(pool)
+            return work
+        except RuntimeError as error:
+            # The pool queues the work before it fails to start a thread for it.
+            if pool in self._staffed and not program_ends.is_set():
+                return work
+            reason = str(error)
+            self._pending.discard(work)
         except BaseException:
-            self._pending.discard(mark)
+            self._pending.discard(work)
             raise
-        future.add_done_callback(self._done.put)
-        return future
+        self.stop_signal.check()
+        if program_ends.is_set():
+            raise UploadError(
+                "no thread can be started any more, because the program is ending",
+                advice="upload before the main thread ends, or let that wait for the upload")
+        raise UploadError(
+            f"no thread could be started ({reason})", retryable=True, advice=(
+                "try again once fewer threads or processes run, or raise their limit (ulimit -u, "
+                "the container's pids limit, memory)"))
 
-    def next_done(self, timeout: Optional[float]) -> Optional[Future[Any]]:
-        """Return the next future that is done, None after *timeout* seconds or at a stop."""
+    def next_done(self, timeout: Optional[float]) -> Optional[Work[Any]]:
+        """Return the next work that is done, None after *timeout* seconds or at a stop."""
         with suppress(queue.Empty):
             return self._done.get(timeout=timeout)
         return None
@@ -70,25 +146,26 @@ class Workers:
 
         :param give_up: another monotonic time for that
         """
-        # No futures.wait() here: an interrupt in it could leave their locks taken for ever.
         self.begin_stop()
-        give_up = give_up or time.monotonic() + JOIN_TIMEOUT
-        while self._pending and time.monotonic() < give_up:
+        give_up = give_up or monotonic() + JOIN_TIMEOUT
+        while self._pending and monotonic() < give_up:
             self.next_done(_JOIN_TURN)
             self.begin_stop()  # also what was about to connect the first time
         # What begins from now on finds the stop signal first.
         for pool in self._pools:
             pool.shutdown(wait=False)
-        wait_until_ended(list(self._threads), give_up)
+        # Not by join(): in CPython 3.8 a thread whose join was interrupted can never be joined
+        # again, neither by a second try nor at the end of the process (bpo-45274).
+        for thread in list(self._threads):
+            while thread.is_alive() and monotonic() < give_up:
+                time.sleep(_NAP)
 
-    def _run(self, mark: object, work: Callable[..., _T], *args: Any) -> _T:
-        try:
-            return work(*args)
-        except Aborted:
-            pass
-        finally:
-            self._pending.discard(mark)
-        raise Aborted  # without the frames of the network, which would keep its connections alive
+    def _run(self, work: Work[Any]) -> None:
+        if work not in self._pending:
+            return  # submit() failed, and has said so
+        work.run()
+        self._pending.discard(work)
+        self._done.put(work)
 
 
 class Inline:
@@ -96,17 +173,17 @@ class Inline:
 
     def __init__(self, stop_signal: StopSignal) -> None:
         self.stop_signal = stop_signal
-        self._done: List[Future[Any]] = []
+        self._done: List[Work[Any]] = []
 
-    def submit(self, pool: int, work: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Do *work* now; :meth:`next_done` gives the future."""
-        future: Future[_T] = Future()
-        future.set_result(work(*args))
-        self._done.append(future)
-        return future
+    def submit(self, pool: int, do: Callable[..., _T], *args: Any) -> Work[_T]:
+        """Do the work now; :meth:`next_done` gives it back."""
+        work = Work(partial(do, *args))
+        work.run()
+        self._done.append(work)
+        return work
 
-    def next_done(self, timeout: Optional[float]) -> Optional[Future[Any]]:
-        """Return the next future that is done, None after *timeout* seconds."""
+    def next_done(self, timeout: Optional[float]) -> Optional[Work[Any]]:
+        """Return the next work that is done, None after *timeout* seconds."""
         if self._done:
             return self._done.pop()
         self.stop_signal.wait(timeout or 0.0)
@@ -114,3 +191,35 @@ class Inline:
 
     def stop(self) -> None:
         """Do nothing: no work goes on."""
+
+
+def check_not_nested() -> None:
+    """See that this thread has not been interrupted where it must not start threads.
+
+    :raises UploadError: if it has: to start one would wait for ever for a lock that it holds
+    """
+    frame: Optional[FrameType] = sys._getframe()
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _LOCKED:
+            raise UploadError(
+                "this call interrupted the start of a thread, which it would have to wait for",
+                retryable=True, advice=(
+                    "in a signal handler only note what is to be done, and upload after it has "
+                    "returned, or in a thread that waits for the note"))
+        frame = frame.f_back
+
+
+def _without_variables(error: BaseException) -> BaseException:
+    """Forget the variables of all frames that *error* went through.
+
+    They would keep the caller's file alive, some of them until the garbage collector comes.
+    """
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # without the frame of Work.run()
+    chain = [error]
+    for link in chain:
+        traceback.clear_frames(link.__traceback__)
+        for other in (link.__cause__, link.__context__):
+            if other is not None and all(other is not known for known in chain):
+                chain.append(other)
+    return error

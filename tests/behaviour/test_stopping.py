@@ -296,7 +296,7 @@ def test_threads_are_as_few_as_the_parts_and_the_concurrency_need(
 
 
 def test_call_that_was_stopped_gets_no_more_threads() -> None:
-    operation = Operation()
+    operation = Operation(None, None, None)
     operation.stop()
     with pytest.raises(Aborted):
         operation.add_workers(1)
