@@ -13,6 +13,8 @@ import time
 import warnings
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
+import requests
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # cryptography's, about the age of Python 3.8
     import trustme
@@ -26,6 +28,13 @@ def wait_until(reached: Callable[[], Any], seconds: float = 5.0) -> None:
     while not reached():
         assert time.monotonic() < give_up, "this was never reached"
         time.sleep(TICK)
+
+
+@contextlib.contextmanager
+def callers_sessions() -> Iterator[Dict[str, requests.Session]]:
+    """Options for an Uploader: sessions that go by the environment, to this machine as well."""
+    with requests.Session() as api, requests.Session() as storage:
+        yield {"session": api, "storage_session": storage}
 
 
 class Pki:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
+import re
 import socket
 import ssl
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Iterator, List, Optional, Tuple, Type
 
 import requests
@@ -35,58 +38,107 @@ _WORDS: Tuple[Tuple[Tuple[Type[BaseException], ...], str], ...] = (
 )
 
 
+# What http.client says of a proxy that refuses a tunnel.
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+
+# What TLS says of a server that speaks in clear.
+_CLEAR_TEXT = re.compile(
+    "wrong.version.number|http.request|unknown.protocol|record.layer.failure", re.IGNORECASE)
+
+_WRONG_CREDENTIALS = (
+    "the proxy wants other credentials: check the user and the password in its URL")
+
+_CONNECTING = (
+    socket.gaierror,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    ssl.SSLCertVerificationError,
+)
+_PROXY = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """Why an exchange failed.
 
     :ivar text: in words, without the URL: presigned ones are secret
     :ivar final: True if trying again cannot help
-    :ivar unsent: True if there was no connection, so that nothing can have been sent
+    :ivar unsent: True if nothing of the request can have reached the server
+    :ivar starved: True if the process was out of file descriptors
     """
 
     text: str
     final: bool = False
     unsent: bool = False
+    starved: bool = False
 
 
-_NO_CONNECTION = (
-    socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError,
-    urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError,
-    requests.exceptions.ConnectTimeout,
-)
+def proxy_refusal(status: int) -> Diagnosis:
+    """Say what a proxy's refusal to pass a request on means."""
+    if status == 407:
+        text = _WRONG_CREDENTIALS
+    else:
+        text = "the proxy refused to connect to this host"
+        if status < 500:
+            text += ": check the proxy's rules, or let this host go direct (no_proxy)"
+    return Diagnosis(
+        f"{text} (HTTP {status})", final=400 <= status < 500 and status not in (408, 429),
+        unsent=True)
 
 
 def diagnose(error: BaseException) -> Diagnosis:
     """Say what is behind an exception of requests, urllib3, ssl or socket."""
     chain = _chain(error)
-    found = _name_cause(error, chain)
-    unsent = found.final or any(isinstance(cause, _NO_CONNECTION) for cause in chain)
-    return replace(found, unsent=unsent)
-
-
-def _name_cause(error: BaseException, chain: List[BaseException]) -> Diagnosis:
-    proxy = any(isinstance(e, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError))
-                for e in chain)
-    prefix = "through the proxy: " if proxy else ""
+    proxied = any(isinstance(e, _PROXY) for e in chain)
+    prefix = "through the proxy: " if proxied else ""
     for cause in chain:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            # urllib3 1.26 compares the host's name itself, and leaves the attribute out.
-            reason = getattr(cause, "verify_message", None) or str(cause)
-            return Diagnosis(
-                f"{prefix}the server's certificate is not trusted ({reason}); "
-                "if a proxy of your network re-signs traffic, give its CA as session.verify or "
-                "REQUESTS_CA_BUNDLE", final=True)
-        if type(cause).__name__ == "CertificateError":
-            return Diagnosis(f"{prefix}the server's certificate is for another host", final=True)
-        if "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
-            return Diagnosis("a SOCKS proxy needs the package PySocks", final=True)
-        if isinstance(cause, _FINAL):
-            return Diagnosis(
-                "the URL or the proxy setting cannot be used: check api_url, token_url and "
-                "the proxies", final=True)
+        final = _final(cause, proxied)
+        if final:
+            return final
+        tunnel = _TUNNEL.search(str(cause)) if isinstance(cause, OSError) else None
+        if tunnel:
+            return proxy_refusal(int(tunnel.group(1)))
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return Diagnosis(_out_of_files(), unsent=True, starved=True)
     if type(error) is OSError and error.errno is None:  # requests on a missing CA bundle
-        return Diagnosis(str(error), final=True)
-    return Diagnosis(prefix + _in_words(chain))
+        return Diagnosis(str(error), final=True, unsent=True)
+    # A ProxyError alone says nothing: urllib3 1.26 calls any failure behind a proxy one.
+    unsent = any(isinstance(e, _CONNECTING) for e in chain)
+    return Diagnosis(prefix + _in_words(chain), unsent=unsent)
+
+
+def _final(cause: BaseException, proxied: bool) -> Optional[Diagnosis]:
+    """Say what *cause* is if trying again cannot help."""
+    prefix = "through the proxy: " if proxied else ""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        # urllib3 1.26 compares the host's name itself, and leaves the attribute out.
+        reason = getattr(cause, "verify_message", None) or str(cause)
+        text = (f"{prefix}the server's certificate is not trusted ({reason}); if a proxy of your "
+                "network re-signs traffic, give its CA as session.verify or REQUESTS_CA_BUNDLE")
+    elif type(cause).__name__ == "CertificateError":
+        text = f"{prefix}the server's certificate is for another host"
+    elif proxied and isinstance(cause, ssl.SSLError) and _CLEAR_TEXT.search(str(cause)):
+        text = "the proxy itself speaks no TLS: write http://, not https://, in its URL"
+    elif type(cause).__name__ == "SOCKS5AuthError":
+        text = _WRONG_CREDENTIALS
+    elif "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
+        text = "a SOCKS proxy needs the package PySocks"
+    elif isinstance(cause, _FINAL):
+        text = ("the URL or the proxy setting cannot be used: check api_url, token_url and the "
+                "proxies")
+    else:
+        return None
+    return Diagnosis(text, final=True, unsent=True)
+
+
+def _out_of_files() -> str:
+    most = ""
+    with suppress(ImportError):  # Windows
+        import resource
+
+        most = f" (it may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
+    return (f"this process has too many open files{most}: upload fewer files at a time, lower "
+            "max_concurrency, or raise the limit (ulimit -n)")
 
 
 def _in_words(chain: List[BaseException]) -> str:

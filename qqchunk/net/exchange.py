@@ -1,4 +1,4 @@
-"""One exchange over HTTP: a request goes out, its answer is read within limits."""
+"""One exchange over HTTP: a request sent, and its answer read up to a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Callable, Mapping, Optional, Union
 import requests
 import urllib3
 
-from .diagnosis import Diagnosis, diagnose
+from .diagnosis import Diagnosis, diagnose, proxy_refusal
 from .stopping import Aborted, StopSignal
 
 MAX_SUCCESS_BODY = 4 << 20  # bytes
@@ -34,18 +34,17 @@ class Answer:
 
 
 def exchange(
-    send: Callable[[], requests.Response],
-    stop: StopSignal,
-    limit: Optional[float] = None,
+    send: Callable[[], requests.Response], stop: StopSignal, limit: Optional[float]
 ) -> Union[Answer, Diagnosis]:
-    """Send one request and read its answer; or say what broke. Blocks; raises Aborted.
+    """Let *send* make one request; return its answer, or why there is none. Raises Aborted.
 
-    :param send: sends it; the body of the response is still to be read
-    :param limit: seconds that all of it may take
+    :param limit: seconds that it may take, whatever drips in
     """
     with stop.exchange(limit):
         try:
             with _answered(send) as response:
+                if response.status_code == 407:
+                    return proxy_refusal(407)
                 return Answer(response.status_code, response.headers, _read(response))
         except Aborted:
             raise
@@ -59,15 +58,21 @@ def exchange(
 
 def _answered(send: Callable[[], requests.Response]) -> requests.Response:
     try:
-        return send()
+        response = send()
     except requests.exceptions.HTTPError as error:
         if error.response is None:
             raise
-        return error.response  # a hook of the caller's session called raise_for_status()
+        response = error.response  # a hook of the caller's session called raise_for_status()
+    if not isinstance(getattr(response, "status_code", None), int):
+        raise TypeError(f"the session answered with a {type(response).__name__}; "
+                        "it must answer with a requests.Response, when it has one")
+    return response
 
 
 def _read(response: requests.Response) -> bytes:
     limit = MAX_SUCCESS_BODY if response.status_code < 300 else MAX_ERROR_BODY
+    if getattr(response, "_content", False) is not False or not hasattr(response.raw, "stream"):
+        return (response.content or b"")[:limit]  # read by a hook, or made by a mock
     body = bytearray()
     for block in response.raw.stream(_READ_SIZE, decode_content=False):
         body += block

@@ -1,27 +1,29 @@
-"""The two requests sessions: the caller's or ours, for the API and for storage."""
+"""The two requests sessions: the caller's or ours, for the API and for storage.
+
+What is sent goes through requests' own code, so that whatever people hang onto requests and urllib3
+has its share of it.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, List, Optional, Tuple
+from ipaddress import ip_address
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
-from requests.utils import prepend_scheme_if_needed, select_proxy
 
-from ..protocol.values import Secret
-from .lean import LeanSession, lean_request
-from .taps import close_pools, tap, tapping
-
-# requests has no types for it
-_with_scheme: Callable[[str, str], str] = prepend_scheme_if_needed
+from .auth import NoAuth
+from .taps import close_idle, close_pools, tap
 
 _API_HEADERS = {
     # A small answer gains nothing from compression, and could hide a huge one in it.
     "Accept-Encoding": "identity",
     "Content-Type": "application/json",  # whatever the session's headers say
 }
+_HOSTS = 10  # whose connections are kept
 _POOL_SIZE = 1000  # idle connections kept per host: as many as were ever needed at a time
 
 Timeout = Tuple[Optional[float], Optional[float]]
@@ -51,15 +53,36 @@ class Sessions:
                 setattr(self.storage, setting, getattr(session, setting))
 
     def post(self, url: str, body: Any, auth: Any, timeout: Timeout) -> requests.Response:
-        """POST *body* as JSON to the API; the reply's body is still to be read."""
-        request = requests.Request("POST", url, json=body, auth=auth, headers=_API_HEADERS)
-        return _send(self.api, self.api.prepare_request(request), timeout)
+        """POST *body* as JSON to the API; the reply's body is to be read, if no hook has done so.
+
+        One call of ``session.request()`` whatever happens: subclasses override it.
+        """
+        session = self.api
+        tap(session)
+        return session.request(
+            "POST", url, json=body, auth=auth, headers=_API_HEADERS, timeout=timeout,
+            stream=True, allow_redirects=False,
+            verify=session.verify,  # if it was set, it is nearer than REQUESTS_CA_BUNDLE
+            proxies=self._direct(session, url),
+            hooks={"response": [*_hooks(session), _forget_location]})
 
     def put(self, url: str, body: Any, timeout: Timeout) -> requests.Response:
         """PUT *body* to storage with nothing but its length; the reply's body is to be read."""
+        session = self.storage
+        tap(session)
         # Prepared apart from the session: its headers, cookies, parameters, credentials and
         # those of netrc are none of storage's business.
-        return _send(self.storage, lean_request("PUT", url, body, {}), timeout)
+        request = requests.Request(
+            "PUT", url, data=body, auth=NoAuth(), hooks={"response": [_forget_location]}).prepare()
+        settings = session.merge_environment_settings(
+            url, self._direct(session, url), True, session.verify, None)
+        return session.send(request, timeout=timeout, allow_redirects=False, **settings)
+
+    def give_back(self) -> None:
+        """Close the connections that are idle, whose descriptors are needed elsewhere."""
+        for session in (self.api, self.storage):
+            for manager in _managers(session):
+                close_idle(manager)
 
     def after_fork(self) -> None:
         """Leave the parent's connections alone and open others when they are needed."""
@@ -74,10 +97,8 @@ class Sessions:
         """Close the sessions that are ours."""
         for session, given in zip((self.api, self.storage), self._given):
             if given is None:
-                for adapter in session.adapters.values():
-                    if isinstance(adapter, HTTPAdapter):
-                        for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
-                            close_pools(manager)
+                for manager in _managers(session):
+                    close_pools(manager)
                 session.close()
 
     def _renew(self, adapter: HTTPAdapter) -> None:
@@ -89,28 +110,43 @@ class Sessions:
             getattr(adapter, f"_pool_{name}") for name in ("connections", "maxsize", "block"))
         adapter.init_poolmanager(connections, maxsize, block=block)
 
+    def _direct(self, session: requests.Session, url: str) -> Dict[str, str]:
+        """Return the proxies setting that keeps loopback from the environment's proxies.
+
+        As browsers do; only a session that is the caller's own goes by its environment alone.
+        """
+        host = urlsplit(url).hostname or ""
+        ours = not any(session is given for given in self._given)
+        return {"no_proxy": host} if ours and _is_loopback(host) else {}
+
 
 def _own_session() -> requests.Session:
-    session = LeanSession()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=10, pool_maxsize=_POOL_SIZE))
+    session = requests.Session()
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            adapter.init_poolmanager(_HOSTS, _POOL_SIZE)
     return session
 
 
-def _send(
-    session: requests.Session, request: requests.PreparedRequest, timeout: Timeout
-) -> requests.Response:
-    url = Secret(request.url or "")
-    settings = session.merge_environment_settings(url, {}, True, None, None)
-    adapter = session.get_adapter(url)
-    if isinstance(adapter, HTTPAdapter):
-        proxy = select_proxy(url, settings["proxies"])
-        with tapping:
-            tap(adapter.poolmanager)
-            if proxy:
-                tap(adapter.proxy_manager_for(_with_scheme(proxy, "http")))
-    request.hooks["response"].append(_forget_location)
-    return session.send(request, timeout=timeout, allow_redirects=False, **settings)
+def _managers(session: requests.Session) -> Iterator[Any]:
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            yield from (adapter.poolmanager, *adapter.proxy_manager.values())
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _hooks(session: requests.Session) -> List[Any]:
+    # Given with the request, hooks stand in place of the session's.
+    hooks = (session.hooks or {}).get("response") or []
+    return [hooks] if callable(hooks) else list(hooks)
 
 
 def _forget_location(response: requests.Response, **settings: Any) -> None:

@@ -1,171 +1,175 @@
-"""Taps on urllib3's connection pools, which register each socket with the upload that uses it.
+"""Taps on urllib3's connections, which show each socket to the upload whose thread uses it.
 
-The pools and connections of a session in use are replaced by subclasses of their own classes: these
-register a socket before it is connected, or as it is taken from the pool, until it is pooled again.
+A tap is put on in place: a pool manager, a pool or a connection becomes an instance of a subclass
+of what it was. The subclass calls what it taps, whatever others have made of that meanwhile, and
+does nothing of its own but in an exchange of ours.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import socket
-import threading
+import queue
+import time
 from contextlib import suppress
-from typing import Any, Type
+from typing import Any, Callable, Dict, Iterator
 
+import requests
 import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.util.connection import allowed_gai_family
 
+from .connecting import connect, connects_as_urllib3, register
 from .stopping import current
 
-#: Held while pools are tapped, and for a fork: the child must not inherit it held by nobody.
-tapping = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=tapping.acquire, after_in_parent=tapping.release, after_in_child=tapping.release)
+#: Seconds that an idle connection is trusted: the shortest limit seen of a NAT on the way, which
+#: then drops all that comes without a word, is a minute.
+MAX_IDLE = 55.0
+
+_NO_RETRIES = urllib3.Retry(0, read=False)  # as in an adapter for which nobody asked for any
 
 
-def tap(manager: urllib3.PoolManager) -> None:
-    """Make the connections of *manager* show their sockets; those it holds idle are closed.
-
-    The caller holds :data:`tapping`: a second thread would close pools the first has begun to use.
-    """
-    classes = manager.pool_classes_by_scheme
-    tapped = {scheme: _tapped_pool(cls) for scheme, cls in classes.items()}
-    if tapped != classes:
-        manager.pool_classes_by_scheme = tapped
-        manager.clear()
+def tap(session: requests.Session) -> None:
+    """Make the connections of *session* show their sockets to exchanges of ours."""
+    for adapter in session.adapters.values():
+        _put_on(getattr(adapter, "poolmanager", None), "connection_from_pool_key", _tapped_manager)
+        managers = getattr(adapter, "proxy_manager", None)
+        if type(managers) is dict:
+            adapter.proxy_manager = _ProxyManagers(managers)  # type: ignore[attr-defined]
 
 
-def close_pools(manager: urllib3.PoolManager) -> None:
-    """Close the idle connections of *manager*.
+def close_pools(manager: Any) -> None:
+    """Close the idle connections of *manager*, and its pools.
 
     Its ``clear()`` forgets the pools only, since urllib3 2; the tracebacks of earlier failures,
     which refer to themselves, keep them and their sockets alive.
     """
-    for key in manager.pools.keys():
-        pool = manager.pools.get(key)
-        if pool is not None:
-            # Not by its close() alone: that takes a lock for each of its places, and Ctrl-C in
-            # one of these moments leaves it taken, for the end of the process to wait for.
-            places = getattr(pool.pool, "queue", [])  # a list, or with urllib3 1.26 a deque
-            with suppress(IndexError):
-                while True:
-                    connection = places.pop()
-                    if connection:
-                        connection.close()
-            pool.close()
+    for pool in _pools(manager):
+        # Not by its close() alone: that takes a lock for each of its places, and Ctrl-C in
+        # one of these moments leaves it taken, for the end of the process to wait for.
+        places = getattr(pool.pool, "queue", [])  # a list, or with urllib3 1.26 a deque
+        with suppress(IndexError):
+            while True:
+                connection = places.pop()
+                if connection:
+                    connection.close()
+        pool.close()
     manager.clear()
 
 
-@functools.lru_cache(maxsize=None)
-def _tapped_pool(base: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
-    if hasattr(base, "shows_sockets"):
-        return base
+def close_idle(manager: Any) -> None:
+    """Close the idle connections of *manager*, whose pools go on being used."""
+    for pool in _pools(manager):
+        places = 0
+        with suppress(queue.Empty, AttributeError):  # all seen, or the pool was closed
+            while True:
+                connection = pool.pool.get(block=False)
+                places += 1
+                if connection:
+                    connection.close()
+        with suppress(queue.Full, AttributeError):
+            for _ in range(places):
+                pool.pool.put(None, block=False)
 
-    class TappedPool(base):  # type: ignore[misc, valid-type]  # the base is the session's choice
+
+def _pools(manager: Any) -> Iterator[Any]:
+    for key in manager.pools.keys():
+        pool = manager.pools.get(key)
+        if pool is not None:
+            yield pool
+
+
+class _ProxyManagers(Dict[str, Any]):
+    """An adapter's pool managers by proxy, which are tapped as they are made."""
+
+    def __init__(self, managers: Dict[str, Any]) -> None:
+        super().__init__()
+        for proxy, manager in managers.items():
+            self[proxy] = manager
+
+    def __setitem__(self, proxy: str, manager: Any) -> None:
+        _put_on(manager, "connection_from_pool_key", _tapped_manager)
+        super().__setitem__(proxy, manager)
+
+
+def _put_on(thing: Any, method: str, tapped: Callable[[Any], Any]) -> None:
+    """Tap *thing*, unless it is of another kind than urllib3's: without that *method*."""
+    base = type(thing)
+    if hasattr(base, method) and not hasattr(base, "shows_sockets"):
+        with suppress(TypeError):  # somebody's with slots of its own
+            thing.__class__ = tapped(base)
+
+
+@functools.lru_cache(maxsize=100)
+def _tapped_manager(base: Any) -> Any:
+    class TappedManager(base):  # type: ignore[misc]  # the base is the session's choice
         shows_sockets = True
-        ConnectionCls = _tapped_connection(base.ConnectionCls)
 
-        def _get_conn(self, timeout: Any = None) -> Any:
-            connection = super()._get_conn(timeout)
-            stop, sock = current(), getattr(connection, "sock", None)
-            if stop and sock:
+        def connection_from_pool_key(self, *args: Any, **kwargs: Any) -> Any:
+            pool = super().connection_from_pool_key(*args, **kwargs)
+            if current():
+                _put_on(pool, "_get_conn", _tapped_pool)
+            return pool
+
+    return TappedManager
+
+
+@functools.lru_cache(maxsize=100)
+def _tapped_pool(base: Any) -> Any:
+    class TappedPool(base):  # type: ignore[misc]  # the base is the session's choice
+        shows_sockets = True
+
+        def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+            if current():  # what is tried again, and when, is decided elsewhere
+                if len(args) > 4:
+                    args = (*args[:4], _NO_RETRIES, *args[5:])
+                else:
+                    kwargs["retries"] = _NO_RETRIES
+            return super().urlopen(*args, **kwargs)
+
+        def _get_conn(self, *args: Any, **kwargs: Any) -> Any:
+            connection = super()._get_conn(*args, **kwargs)
+            stop = current()
+            if stop:
+                if _is_stale(connection):
+                    connection.close()
+                    if getattr(connection, "auto_open", 1) == 0:  # urllib3 1.26: through a tunnel
+                        connection = self._new_conn()
+                _put_on(connection, "_new_conn", _tapped_connection)
                 try:
-                    stop.register(sock)
+                    register(getattr(connection, "sock", None))
                 except BaseException:
                     connection.close()  # urllib3 itself fills its place in the pool
                     raise
             return connection
 
-        def _put_conn(self, connection: Any) -> None:
+        def _put_conn(self, connection: Any, *args: Any, **kwargs: Any) -> None:
             stop = current()
             if stop and not stop.release() and connection:
                 connection.close()
-            super()._put_conn(connection)
+            if connection:
+                connection.idle_since = time.monotonic()
+            super()._put_conn(connection, *args, **kwargs)
 
     return TappedPool
 
 
+@functools.lru_cache(maxsize=100)
 def _tapped_connection(base: Any) -> Any:
-    connect = base._new_conn
-    if connect is HTTPConnection._new_conn or connect.__module__ == "urllib3.contrib.socks":
-        new_conn = _new_conn
-    else:  # somebody's own way to connect: the socket is known afterwards
-        def new_conn(self: Any) -> socket.socket:
-            sock: socket.socket = connect(self)
+    class TappedConnection(base):  # type: ignore[misc]  # the base is the pool's choice
+        shows_sockets = True
+
+        def _new_conn(self) -> Any:
+            if current() and connects_as_urllib3(super()._new_conn):
+                return connect(self)
+            sock = super()._new_conn()
             try:
-                _register(sock)
+                register(sock)  # somebody's own way to connect: it is known afterwards
             except BaseException:
                 sock.close()
                 raise
             return sock
 
-    return type("TappedConnection", (base,), {"_new_conn": new_conn})
+    return TappedConnection
 
 
-def _register(sock: socket.socket) -> None:
-    stop = current()
-    if stop:
-        stop.register(sock)
-
-
-def _new_conn(self: Any) -> socket.socket:
-    """Connect as urllib3 does, but show the socket before it is connected."""
-    try:
-        return _connect(self)
-    except socket.timeout:
-        text = f"connecting to {self.host} timed out (connect timeout={self.timeout})"
-        failure: Exception = ConnectTimeoutError(self, text)
-    except OSError as error:
-        failure = NewConnectionError(self, f"connecting to {self.host} failed: {error}")
-        failure.__cause__ = error
-    raise failure
-
-
-def _connect(connection: Any) -> socket.socket:
-    target = connection._dns_host.strip("[]"), connection.port
-    new_socket: Any = socket.socket
-    options = getattr(connection, "_socks_options", None)
-    if options:
-        import socks  # PySocks, which requests' own SOCKS support needs as well
-
-        new_socket = socks.socksocket
-        host, port = options["proxy_host"].strip("[]"), options["proxy_port"]
-    else:
-        host, port = target
-    failure: OSError = OSError(f"{host} has no address")
-    family = socket.AF_UNSPEC if options else allowed_gai_family()
-    for found in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
-        sock = new_socket(*found[:3])
-        if options:
-            sock.set_proxy(
-                options["socks_version"], host, port,
-                options["rdns"], options["username"], options["password"])
-        try:
-            return _prepared(connection, sock, target if options else found[4])
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-def _prepared(connection: Any, sock: socket.socket, address: Any) -> socket.socket:
-    try:
-        for option in connection.socket_options or ():
-            sock.setsockopt(*option)
-        if connection.timeout is None or isinstance(connection.timeout, (int, float)):
-            sock.settimeout(connection.timeout)
-        if connection.source_address:
-            sock.bind(connection.source_address)
-        _register(sock)
-        sock.connect(address)
-        stop = current()
-        if stop:
-            stop.check()  # a stop between the two found nothing to shut
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+def _is_stale(connection: Any) -> bool:
+    idle_since = getattr(connection, "idle_since", -MAX_IDLE)
+    return bool(getattr(connection, "sock", None)) and time.monotonic() - idle_since > MAX_IDLE

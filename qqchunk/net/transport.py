@@ -6,8 +6,10 @@ import copy
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Callable, Generic, Optional, Tuple, TypeVar
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, Union
 from urllib.parse import urlsplit
+
+import requests
 
 from ..errors import Again, TransportError, UploadError
 from ..protocol.calls import Upload, read_token, token_call
@@ -143,7 +145,7 @@ class Transport:
 
         :param name: what texts call the part
         """
-        answer = exchange(lambda: self._sessions.put(url, body, self._timeout), stop)
+        answer = self._exchange(lambda: self._sessions.put(url, body, self._timeout), stop)
         if isinstance(answer, Diagnosis):
             return Outcome(error=transport_error("put", url, answer, about, f"{name}: "))
         return Outcome(answer)
@@ -192,7 +194,7 @@ class Transport:
 
     def _post(self, call: Call, url: str, auth: Any, stop: StopSignal) -> Outcome[Reply]:
         timeout = self._timeouts(call)
-        answer = exchange(
+        answer = self._exchange(
             lambda: self._sessions.post(url, call.body, auth, timeout), stop,
             self.reply_limit(call))
         if isinstance(answer, Diagnosis):
@@ -202,6 +204,16 @@ class Transport:
             return Outcome(read_reply(call, answer.status, answer.headers, answer.body, now))
         except UploadError as error:
             return Outcome(error=error.with_traceback(None))
+
+    def _exchange(
+        self, send: Callable[[], requests.Response], stop: StopSignal,
+        limit: Optional[float] = None,
+    ) -> Union[Answer, Diagnosis]:
+        answer = exchange(send, stop, limit)
+        if isinstance(answer, Diagnosis) and answer.starved:
+            self._sessions.give_back()
+            answer = exchange(send, stop, limit)  # nothing was sent so far
+        return answer
 
     def _timeouts(self, call: Optional[Call]) -> Timeout:
         connect, read = self._timeout

@@ -22,6 +22,7 @@ from qqchunk.emulator import Emulator
 from tests.integration.apps.async_bot import send_file
 from tests.processes import ROOT, bot_environment
 from tests.relays import HttpProxy, SocksProxy
+from tests.support import callers_sessions
 
 OPENID = "A" * 32
 SCRIPT = ROOT / "tests" / "integration" / "apps" / "script.py"
@@ -278,7 +279,8 @@ def test_proxy_of_the_environment_is_used(
 ) -> None:
     with HttpProxy() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url())
-        result = uploader_for(emulator).upload("c2c", OPENID, report)
+        with callers_sessions() as sessions:
+            result = uploader_for(emulator, **sessions).upload("c2c", OPENID, report)
         assert proxy.heads
     assert emulator.received(result.file_info) == report.read_bytes()
 

@@ -12,7 +12,7 @@ from qqchunk import PartUploadError, TransportError, UploadError, Uploader
 from qqchunk.emulator import Emulator, Fault
 
 from tests.relays import HttpProxy
-from tests.support import Pki
+from tests.support import Pki, callers_sessions
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,8 @@ def test_proxy_of_the_environment_serves_both_hosts(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
     with Emulator(ssl_context=context) as emulator, HttpProxy() as proxy:
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.url())
-        upload(emulator)
+        with callers_sessions() as sessions:
+            upload(emulator, **sessions)
         assert len(proxy.heads) == emulator.connections == 2  # one to the API, one to storage
 
 
@@ -122,7 +123,8 @@ def test_credentials_of_the_proxy_go_to_the_proxy_only(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
     with Emulator(ssl_context=pki.context) as emulator, HttpProxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{proxy.port}")
-        upload(emulator)
+        with callers_sessions() as sessions:
+            upload(emulator, **sessions)
         assert len(proxy.heads) == 2
         assert all("Proxy-Authorization: Basic" in head for head in proxy.heads)
         assert not any("Proxy-Authorization" in r.headers for r in emulator.requests)

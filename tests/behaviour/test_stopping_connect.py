@@ -15,7 +15,8 @@ from qqchunk.emulator import Emulator, Fault
 
 from tests.relays import HttpProxy, SocksProxy
 from tests.support import (
-    Pki, Server, connected_to, connecting_to, full_backlog, nothing_left, own_threads, wait_until,
+    Pki, Server, callers_sessions, connected_to, connecting_to, full_backlog, nothing_left,
+    own_threads, wait_until,
 )
 
 AT_MOST = 1.0  # seconds from the stop until upload() is out
@@ -40,11 +41,12 @@ def all_returned(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def stop(
-    way: str, url: str, reached: Callable[[], Any], secret: str = "secret", size: int = 100
+    way: str, url: str, reached: Callable[[], Any], secret: str = "secret", size: int = 100,
+    **options: Any,
 ) -> None:
     """Upload to *url*, stop that *way* once it hangs, and check that it is out in time."""
     uploader = Uploader(
-        "102000001", secret, api_url=url, token_url=url + "/app/getAppAccessToken")
+        "102000001", secret, api_url=url, token_url=url + "/app/getAppAccessToken", **options)
     cancel = threading.Event()
     ended: Dict[str, Any] = {}
 
@@ -105,7 +107,7 @@ def test_silent_proxy_is_given_up_at_once(
 ) -> None:
     with Server() as server:
         monkeypatch.setenv("ALL_PROXY", f"{proxy}://127.0.0.1:{server.port}")
-        stop(way, f"{scheme}://localhost:1", lambda: server.peers and server.peers[0].heard)
+        stop(way, f"{scheme}://bot.invalid:1", lambda: server.peers and server.peers[0].heard)
         assert not connected_to(server.port)
 
 
@@ -115,7 +117,7 @@ def test_unanswered_connect_to_a_proxy_is_given_up_at_once(
 ) -> None:
     with full_backlog() as port:
         monkeypatch.setenv("ALL_PROXY", f"{proxy}://127.0.0.1:{port}")
-        stop("cancel", "https://localhost:1", lambda: connecting_to(port))
+        stop("cancel", "https://bot.invalid:1", lambda: connecting_to(port))
         assert not connecting_to(port)
 
 
@@ -146,18 +148,20 @@ def test_upload_through_a_working_proxy_stops_at_once(
     proxy: Server, scheme: str, held: str, pki: Pki
 ) -> None:
     fault, stage = HELD[held]
-    with emulating(scheme, pki, fault) as emulator:
+    with emulating(scheme, pki, fault) as emulator, callers_sessions() as sessions:
         stop(
             "cancel", emulator.api_url, lambda: emulator.count(stage),
-            secret=emulator.client_secret, size=5 << 20)
-        assert not connected_to(proxy.port)
+            secret=emulator.client_secret, size=5 << 20, **sessions)
+        for session in sessions.values():
+            session.close()  # its idle connections are the caller's
+        wait_until(lambda: not connected_to(proxy.port), 1.0)
 
 
 @pytest.mark.parametrize("scheme", BOTH)
 def test_upload_through_a_working_proxy_arrives(proxy: Server, scheme: str, pki: Pki) -> None:
-    with emulating(scheme, pki) as emulator, Uploader(
+    with emulating(scheme, pki) as emulator, callers_sessions() as sessions, Uploader(
         emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url,
+        token_url=emulator.token_url, **sessions,
     ) as uploader:
         result = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
         assert emulator.received(result.file_info) == b"content"

@@ -89,7 +89,7 @@ def shaking_hands(pki: Pki) -> Iterator[Case]:
 def behind_a_silent_proxy(pki: Pki) -> Iterator[Case]:
     with SocksProxy(silent=True) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
-        yield "https://localhost:1", lambda: proxy.peers and proxy.peers[0].heard
+        yield "https://bot.invalid:1", lambda: proxy.peers and proxy.peers[0].heard
 
 
 SITUATIONS = [
