@@ -25,9 +25,10 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory
 
-from qqchunk import UploadDeadlineError, Uploader
+from qqchunk import UploadDeadlineError, Uploader, UploadError
 from qqchunk.emulator import Emulator
 from qqchunk.emulator.downloads import DownloadService
+from qqchunk.protocol.codes import RULES
 
 OPENID = "0123456789ABCDEF0123456789ABCDEF"
 GROUP_OPENID = "FEDCBA9876543210FEDCBA9876543210"
@@ -132,6 +133,21 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
         assert send_video("holiday.mp4").startswith("this did not work: holiday.mp4, prepare: ")
     with Uploader("app id", "client secret", max_file_size=1024) as seen.names["uploader"]:
         assert send_video("holiday.mp4") == "holiday.mp4 is too large (3.0 MB, limit 1.0 KB)"
+
+
+@around("late")
+def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
+    platform.fail("message", "code", code=40034005)
+    yield
+    (message,) = platform.messages
+    assert "msg_id" not in message
+    assert content_of(platform, message) == read("report.pdf")
+    assert platform.count("put") == 1
+    anchors = {code for code, rule in RULES.items() if "replied to is too old" in rule.meaning}
+    assert seen.names["TOO_LATE"] == anchors
+    platform.fail("message", "code", code=850018)
+    with pytest.raises(UploadError):
+        seen.names["send_report"](OPENID, "ROBOT1.0_abc")
 
 
 @around("stopping")

@@ -147,7 +147,7 @@ def shell(platform: Emulator, tmp_path: pathlib.Path) -> Dict[str, str]:
 
 
 EXPORTS = [command for command in COMMANDS if command.startswith("export QQ_BOT_")]
-SERVERS = ["qqchunk emulator"]
+SERVERS = [command for command in COMMANDS if command.startswith("qqchunk emulator")]
 
 
 @pytest.mark.parametrize("shell_name, block_language", [
@@ -178,7 +178,6 @@ def test_command_succeeds(command: str, platform: Emulator, shell: Dict[str, str
 
 @pytest.mark.parametrize("command", SERVERS)
 def test_emulator_serves_until_it_is_interrupted(command: str, shell: Dict[str, str]) -> None:
-    assert command in COMMANDS
     with subprocess.Popen(["sh", "-c", f"exec {command}"], env=shell, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as server:
         try:

@@ -17,6 +17,7 @@ from qqchunk.cli import main as cli
 from qqchunk.emulator import Emulator
 from qqchunk.emulator.faults import KINDS
 from qqchunk.emulator.journal import STAGES
+from qqchunk.errors import Again
 from qqchunk.protocol.codes import RULES
 
 from tests.docs.pages import LANGUAGES, PACKAGE, PATHS, document, first_column, paths, section
@@ -109,6 +110,16 @@ def test_platform_codes_are_in_the_table_of_codes(path: str) -> None:
         for node in document(path).findall(kind):
             found |= {int(number) for number in re.findall(r"\b\d{5,8}\b", node.astext())}
     assert found <= set(RULES)
+
+
+def test_table_of_retries_has_every_code_that_is_tried_again(language: str) -> None:
+    (table,) = part(language, "guide", "timeouts").findall(nodes.table)
+    listed = {
+        int(number)
+        for row in list(table.findall(nodes.row))[1:]
+        for number in re.findall(r"\b\d{5,8}\b", row.children[0].astext())
+    }
+    assert listed == {code for code, rule in RULES.items() if rule.again is not Again.NEVER}
 
 
 def test_symptoms_and_what_is_tried_again_name_codes(language: str) -> None:
