@@ -43,7 +43,8 @@ GROWTH = 32 << 20  # bytes of resident memory that say nothing yet
 
 # Waits of the library that are meant for minutes.
 SHORTENED = {
-    "transport.SLOW_READ_TIMEOUT": 1.0, "retry.BUSY_DELAY": 0.2, "retry.MAX_RATE_WAIT": 3.0}
+    "net.transport.SLOW_READ_TIMEOUT": 1.0, "protocol.retry.BUSY_DELAY": 0.2,
+    "protocol.retry.MAX_RATE_WAIT": 3.0}
 
 CALLS = ("token", "prepare", "finish", "complete")
 ALL = (*CALLS, "put")
