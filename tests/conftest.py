@@ -131,10 +131,10 @@ def no_thread_left() -> Iterator[None]:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """A started emulator with the platform's live behaviour."""
+    """A started emulator with the platform's live behaviour, strict about manners."""
     from qqchunk.emulator import Emulator
 
-    with Emulator() as started:
+    with Emulator(strict=True) as started:
         yield started
 
 

@@ -58,7 +58,7 @@ class RemoteEmulator:
 
 def serve(pipe: Connection, certificate: Optional[str], options: Any) -> None:
     context = server_context(certificate) if certificate else None
-    with Emulator(ssl_context=context, **options) as emulator:
+    with Emulator(ssl_context=context, strict=True, **options) as emulator:
         pipe.send((
             emulator.api_url, emulator.token_url, emulator.app_id, emulator.client_secret))
         while True:

@@ -9,6 +9,7 @@ DEFAULT_BLOCK_SIZE = 10_485_760  # bytes; what the live platform uses
 
 _CHOICES: Dict[str, Tuple[object, ...]] = {
     "numbers": ("mixed", "text", "number", "float"),
+    "error_codes": ("both", "code", "err_code"),
     "config": ("nested", "flat", "both", "none"),
     "instant": (False, True, "complete"),
     "quota_stage": ("prepare", "complete"),
@@ -24,6 +25,10 @@ class Behaviour:
     ``emulator.behaviour.latency = 0.1``.
     """
 
+    #: Refuse what nothing shows the platform to refuse, but no client should do: credentials and
+    #: chunked transfer at storage, a wrong ``md5_10m``, a name without extension, … Otherwise it is
+    #: noted in ``Emulator.manners`` and passes.
+    strict: bool
     #: The one bot there is.
     app_id: str
     client_secret: str
@@ -53,6 +58,8 @@ class Behaviour:
     #: ``expires_in`` of a token, in seconds. One that is no positive number is sent all the same;
     #: the token then lives 7200 s.
     token_ttl: object
+    #: Whether a call for a token gives the one there is, until shortly before its end.
+    token_reissued: bool
     #: Seconds until presigned URLs expire.
     url_ttl: float
     #: Seconds after which an upload that was not completed is forgotten.
@@ -67,6 +74,9 @@ class Behaviour:
     file_info_ttl: object
     #: ``"finish"`` or ``"complete"``.
     part_md5_checked_at: str
+    #: Whether complete compares what came under types 1 … 3 with what prepare was told. One client
+    #: saw the platform not do so; an upload of no bytes is refused in any case.
+    media_checked: bool
     #: Whether a repetition after success succeeds.
     finish_repeatable: bool
     complete_repeatable: bool
@@ -76,6 +86,10 @@ class Behaviour:
     #: Answer prepare for content that is already here with no parts and a ``file_info``; with
     #: ``"complete"``, with no parts only: complete then gives it.
     instant: Union[bool, str]
+    #: Whether a message with media needs a ``content`` that is not empty.
+    content_required: bool
+    #: Which number a refusal has: ``"both"``, or ``"code"`` or ``"err_code"`` alone.
+    error_codes: str
     #: Each part's first so many part_finish calls are answered 40093001.
     busy_finishes: int
     #: Seconds added to each API call.

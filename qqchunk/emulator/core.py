@@ -31,7 +31,7 @@ class Emulator:
     Any openid is a known user and a known group. All options can be changed while it runs,
     through :attr:`behaviour`.
 
-    :param app_id … storage_host: how it behaves, see :class:`Behaviour`.
+    :param strict … storage_host: how it behaves, see :class:`Behaviour`.
     :param storage: where the bytes go, see :class:`Storage`; by default the emulator takes them.
     :param ssl_context: a server-side context, for https.
     :param host, port: where to listen (IPv4); port 0 takes a free one.
@@ -43,6 +43,7 @@ class Emulator:
     def __init__(
         self,
         *,
+        strict: bool = False,
         app_id: str = "102000001",
         client_secret: str = "emulator-secret",
         index_base: int = 1,
@@ -58,6 +59,7 @@ class Emulator:
         retry_timeout: object = 300,
         retry_delay: object = 1,
         token_ttl: object = 7200,
+        token_reissued: bool = True,
         url_ttl: float = 600.0,
         upload_ttl: float = 3600.0,
         daily_quota: int = 2 << 30,
@@ -65,10 +67,13 @@ class Emulator:
         quota_stage: str = "prepare",
         file_info_ttl: object = 86400,
         part_md5_checked_at: str = "finish",
+        media_checked: bool = True,
         finish_repeatable: bool = True,
         complete_repeatable: bool = False,
         ordered_finishes: bool = False,
         instant: Union[bool, str] = False,
+        content_required: bool = False,
+        error_codes: str = "both",
         busy_finishes: int = 0,
         latency: float = 0.0,
         rate_limits: bool = False,
@@ -96,8 +101,10 @@ class Emulator:
         self.requests: List[Request] = self._journal.requests
         #: One line for each thing a client did that the platform's contract forbids.
         self.refusals: List[str] = self._journal.refusals
+        #: One line for each thing it did that nothing shows the platform to refuse, but should not.
+        self.manners: List[str] = self._journal.manners
         #: Bodies of the messages taken, with ``scene`` and ``target`` added.
-        self.messages: List[Dict[str, object]] = self._service.messages.messages
+        self.messages: List[Dict[str, object]] = self._service.messages.bodies
 
     def start(self) -> "Emulator":
         """Begin to listen. After :meth:`stop` it starts again on the same port, knowing all.

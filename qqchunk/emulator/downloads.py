@@ -10,9 +10,12 @@ from typing import Dict, Optional
 from urllib.parse import urlsplit
 
 from .behaviour import Behaviour
+from .calls import Call
 from .digests import digest
-from .fields import check_srv_send_msg, file_type_of, text
+from .fields import file_type_of, srv_send_msg, text
 from .files import FileRegistry
+from .manners import Manners
+from .messages import MessageService
 from .replies import Refused, Reply, bad_request, error_reply, json_reply
 
 DOWNLOAD_TIMEOUT = 2.0  # seconds without progress; stopping the emulator may wait that long
@@ -29,26 +32,35 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedire
 class DownloadService:
     """Answers ``/files`` with a ``url`` or with ``file_data``."""
 
-    def __init__(self, behaviour: Behaviour, files: FileRegistry) -> None:
+    def __init__(
+        self, behaviour: Behaviour, manners: Manners, files: FileRegistry, messages: MessageService
+    ) -> None:
         self._behaviour = behaviour
+        self._manners = manners
+        self._messages = messages
         self._files = files
 
-    def take(self, scene: str, body: Dict[str, object]) -> Reply:
+    def take(self, call: Call) -> Reply:
+        body = call.fields
         file_type = file_type_of(body)
-        check_srv_send_msg(body)
-        name = self._name(file_type, body)
+        posts = srv_send_msg(body)
+        name = self._name(call, file_type)
         content = self._inline(body) if "file_data" in body else self._download(body)
         self._files.check(file_type, None, len(content))
         self._files.charge(len(content), self._behaviour.quota_stage)
-        stored = self._files.add(scene, file_type, name or "file", digest([content]), [content])
-        return json_reply(self._behaviour.wrap(self._files.reply_fields(stored)))
+        stored = self._files.add(
+            call.scene, file_type, name or "file", digest([content]), [content])
+        fields = self._files.reply_fields(stored)
+        fields.update(raw_url="", id=self._messages.post(call, stored) if posts else "")
+        return json_reply(self._behaviour.wrap(fields))
 
-    def _name(self, file_type: int, body: Dict[str, object]) -> Optional[str]:
-        if "file_name" not in body:
+    def _name(self, call: Call, file_type: int) -> Optional[str]:
+        if "file_name" not in call.fields:
             return None
-        if file_type != 4 and "url" in body:
-            raise bad_request("file_name goes with file_type 4 only when a url is given")
-        return text(body, "file_name")
+        if file_type != 4 and "url" in call.fields:
+            refusal = bad_request("file_name goes with file_type 4 only when a url is given")
+            self._manners.breach(call, str(refusal.note), refusal.reply)
+        return text(call.fields, "file_name")
 
     def _inline(self, body: Dict[str, object]) -> bytes:
         try:

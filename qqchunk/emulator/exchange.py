@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Optional, cast
 
 from .calls import Call, read_json, read_path
+from .chunked import read_chunk
 from .connections import Connection
 from .digests import new_md5
 from .faults import Fault, FaultScript
@@ -35,16 +36,18 @@ class Exchange:
         self.handler = handler
         self.connection = connection
         self.stopping = stopping
-        self._service = service
+        self.service = service
         self._journal = journal
         self._arrived = time.monotonic()
         headers = cast(HTTPMessage, handler.headers)
         self.call: Call = read_path(handler.command, handler.path, headers)
-        length = headers.get("Content-Length", "")
-        if not length and handler.command in ("GET", "DELETE"):
-            length = "0"
-        self._readable = length.isdigit() and "Transfer-Encoding" not in headers
-        self.length = int(length) if self._readable else 0
+        length = 0 if handler.command in ("GET", "DELETE") else None
+        length = length if self.call.length is None else self.call.length
+        # Whether chunks are still to come; a strict emulator does not even look at them.
+        self._chunked = self.call.chunked and not service.behaviour.strict
+        self._readable = self._chunked or (
+            length is not None and "Transfer-Encoding" not in headers)
+        self.length = length if length and not self._chunked else 0
         if not self._readable:
             handler.close_connection = True  # where the next request starts, nobody knows
         self.received = 0
@@ -59,7 +62,7 @@ class Exchange:
         The body of an API call is read first, that of a PUT is left to what follows.
         """
         if self.call.stage == "put":
-            self._admission = self._service.admit(self.call)
+            self._admission = self.service.admit(self.call)
             if self._admission.part is not None:
                 self._buffer = bytearray(self.length)
         elif self._readable and self.length <= API_BODY_LIMIT:
@@ -75,7 +78,7 @@ class Exchange:
         )
         self._journal.begin(self._entry)
         if call.stage != "put":
-            self.stopping.wait(self._service.behaviour.latency)
+            self.stopping.wait(self.service.behaviour.latency)
         return fault
 
     def respond(self) -> None:
@@ -93,7 +96,7 @@ class Exchange:
             reply = gateway_page(413)
         else:
             self.call.note = "chunked transfer or no Content-Length"
-            self._journal.refuse(f"{self.call.stage}: {self.call.note}")
+            self._journal.refuse(self.call.named(self.call.note))
             reply = gateway_page(411)
         self.answer(reply, close=True)
         self.close_early(1.0)
@@ -103,6 +106,7 @@ class Exchange:
 
         :param bandwidth: bytes a second; None for as fast as it comes.
         """
+        self._read_chunks(upto)
         goal = self.length if upto is None else min(upto, self.length)
         step = CHUNK if bandwidth is None else max(1, int(bandwidth * _SLOW_TICK))
         buffer = bytearray(min(step, CHUNK)) if self._buffer is None else self._buffer
@@ -115,19 +119,36 @@ class Exchange:
                     raise ConnectionAbortedError("the client went away in mid-body")
                 if self._buffer is not None:
                     self._md5.update(view[start:start + count])
-                self.received += count
+                self._count(count)
                 if bandwidth is not None:
                     self.stopping.wait(count / bandwidth)
+
+    def _read_chunks(self, upto: Optional[int]) -> None:
+        most = API_BODY_LIMIT
+        if self.call.stage == "put":
+            most = self.service.behaviour.max_file_size
+        while self._chunked and (upto is None or self.received < upto):
+            data = read_chunk(self.handler.rfile, most - self.received)
+            self._chunked = bool(data)
+            if self._buffer is not None:
+                self._buffer += data
+                self._md5.update(data)
+            self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        self.received += size
+        if self._admission is not None and self._admission.part is not None:
+            self._admission.part.received = self.received
 
     def process(self) -> Reply:
         """Read what is left of the body and let the platform act on the request."""
         self.read()
         if self._admission is None:
-            return self._service.answer(self.call)
+            return self.service.answer(self.call)
         part = self._admission.part
         if part is None or self._buffer is None:
             return self._admission.refusal or gateway_page(400)
-        return self._service.local_storage.store(part, self._buffer, self._md5.hexdigest())
+        return self.service.local_storage.store(part, self._buffer, self._md5.hexdigest())
 
     def record(self, reply: Optional[Reply]) -> None:
         """Write the outcome down, once: before the reply's last byte, or the client knows first."""
@@ -139,6 +160,7 @@ class Exchange:
                 code=reply.code if reply else None,
                 received=self.received,
                 note=self.call.note,
+                manners=self.call.manners,
             )
 
     def answer(self, reply: Reply, *, close: bool = False) -> None:
@@ -151,12 +173,12 @@ class Exchange:
         if with_delivery:
             # Before the send: the client may call again the moment it has the last byte.
             delivered = not self.connection.client_gone()
-            self._service.uploads.mark_delivered(upload_id, reply, delivered)
+            self.service.uploads.mark_delivered(upload_id, reply, delivered)
         try:
             self.send(reply.head(close=self.handler.close_connection) + reply.body)
         except OSError:
             if with_delivery:
-                self._service.uploads.mark_delivered(upload_id, reply, False)
+                self.service.uploads.mark_delivered(upload_id, reply, False)
             raise
 
     def send(self, data: bytes) -> None:

@@ -8,10 +8,39 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional
 
 from .journal import STAGES
 
+#: Refusals by name: the platform's code.
+CODES = {
+    "ip_not_whitelisted": 11298,
+    "no_such_target": 11255,
+    "quota": 40093002,
+    "too_large": 850031,
+    "wrong_format": 850019,
+    "timed_out": 850027,
+    "backend_error": 850012,
+    "rate_limited": 22009,
+    "download_failed": 850026,
+    "muted": 850018,
+    "file_info_expired": 304080,
+    "file_info_invalid": 40034032,
+    "anchor_expired": 40034005,
+    "anchor_used_up": 40034128,
+    "no_proactive": 40034105,
+    "duplicate": 40054005,
+}
+#: Storage's refusals by name: HTTP status and the code in the XML.
+STORAGE_ERRORS = {
+    "slow_down": (503, "SlowDown"),
+    "request_timeout": (400, "RequestTimeout"),
+    "incomplete_body": (400, "IncompleteBody"),
+    "bad_digest": (400, "BadDigest"),
+}
 _KINDS: Dict[str, str] = {
     # Answers instead of the real one.
     "status": "status body headers retry_after location",
-    "code": "code err_code status message trace retry_after",
+    "code": "code err_code status message trace retry_after body_retry_after",
+    **{name: "status message retry_after body_retry_after" for name in CODES},
+    **{name: "retry_after" for name in STORAGE_ERRORS},
+    "expired_token": "",
     "busy": "status",
     "audit": "status code",
     "expired_url": "",
@@ -20,6 +49,7 @@ _KINDS: Dict[str, str] = {
     "empty_body": "status processed",
     "wrong_shape": "body status processed",
     # Broken connections.
+    "reset": "at_bytes",
     "reset_before": "",
     "reset_midway": "at_bytes",
     "reset_unprocessed": "",
@@ -62,15 +92,25 @@ class Fault:
     * ``status``: ``status=500``, ``body=`` (text or bytes; by default what gateway or storage
       would send), ``headers={}``, ``retry_after=`` (seconds or an HTTP date), ``location=``
     * ``code``: ``code=850012``, ``err_code=``, ``status=``, ``message=``, ``trace=`` (by default
-      what the platform sends with that code; None leaves a field out), ``retry_after=``
-    * ``busy``: code 40093001 · ``expired_url``, ``bad_signature``: the storage's XML with 403
+      what the platform sends with that code; None leaves a field out), ``retry_after=`` (as a
+      header), ``body_retry_after=`` (in the body)
+    * a code by its name, with ``status=``, ``message=`` and both of these: ``ip_not_whitelisted``,
+      ``no_such_target``, ``quota``, ``too_large``, ``wrong_format``, ``timed_out``,
+      ``backend_error``, ``rate_limited``, ``download_failed``, ``muted``, ``file_info_expired``,
+      ``file_info_invalid``, ``anchor_expired``, ``anchor_used_up``, ``no_proactive``,
+      ``duplicate``; at storage ``slow_down``, ``request_timeout``, ``incomplete_body``,
+      ``bad_digest``, with ``retry_after=``
+    * ``expired_token``: every token ends, so that the request is refused for its own
+    * ``busy``: code 40093001 · ``expired_url``: the storage's XML with 403, for that URL from now
+      on · ``bad_signature``: likewise, once
     * ``html_200`` · ``empty_body`` (acted on, unless ``processed=False``) · ``wrong_shape``:
       ``body=[]`` is any JSON value, ``status=200``
     * ``audit``: the message is taken, but answered ``status=202`` with ``code=304023``
 
     Kinds that break the connection:
 
-    * ``reset_before`` (nothing read) · ``reset_midway`` (at half of the body or ``at_bytes=``) ·
+    * ``reset_before`` (nothing read) · ``reset_midway`` or ``reset`` (at half of the body or
+      ``at_bytes=``) ·
       ``reset_unprocessed`` (all read, not acted on) · ``reset_after`` (acted on: a lost reply)
     * ``close``: all read, then an orderly close without a reply · ``close_after``: a good reply,
       then the kept-alive connection is closed without notice

@@ -57,7 +57,14 @@ def text(body: Dict[str, object], name: str) -> str:
     return value
 
 
-def check_srv_send_msg(body: Dict[str, object]) -> None:
-    """Refuse what would post the file by itself: a repeated call would post it twice."""
-    if body.get("srv_send_msg", False) is not False:
-        raise bad_request(f"srv_send_msg {body['srv_send_msg']!r} is not false")
+def srv_send_msg(body: Dict[str, object]) -> bool:
+    """Say whether the file is to be posted at once, as a message of the bot's own accord."""
+    value = body.get("srv_send_msg", False)
+    if not isinstance(value, bool):
+        raise bad_request(f"srv_send_msg {value!r} is no bool")
+    return value
+
+
+def lacks_extension(file_type: int, name: str) -> bool:
+    """Say whether a name leaves open of which format the file is, and its type allows only some."""
+    return file_type != 4 and "." not in name

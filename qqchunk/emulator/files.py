@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from .behaviour import Behaviour, as_seconds
 from .digests import Bytes, Digests
@@ -48,7 +48,7 @@ class FileRegistry:
         if size > self._behaviour.max_file_size:
             raise Refused(error_reply(850031))
         formats = _FORMATS.get(file_type)
-        if formats and name is not None and not name.lower().endswith(formats):
+        if formats and "." in (name or "") and not str(name).lower().endswith(formats):
             raise Refused(error_reply(850019))
 
     def charge(self, size: int, stage: str) -> None:
@@ -95,15 +95,21 @@ class FileRegistry:
         with self._lock:
             return self._files[file_info]
 
-    def usable(self, file_info: object, scene: str) -> bool:
-        """Say whether a message of this scene may refer to ``file_info`` now."""
-        if not isinstance(file_info, str):
-            return False
+    def find(self, file_info: str) -> Optional[StoredFile]:
+        """Give a file, also one whose ``file_info`` has ended; None if there is none."""
         with self._lock:
-            stored = self._files.get(file_info)
-        return (
-            stored is not None and stored.scene == scene and stored.expires_at > time.monotonic()
-        )
+            return self._files.get(file_info)
+
+    def all(self) -> List[StoredFile]:
+        """Every file that is not forgotten, the oldest first."""
+        with self._lock:
+            return list(self._files.values())
+
+    @property
+    def charged(self) -> int:
+        """Bytes counted against the daily quota so far."""
+        with self._lock:
+            return self._charged
 
     def expire(self) -> None:
         """End every ``file_info`` at once; the content stays."""
@@ -117,7 +123,7 @@ class FileRegistry:
             del self._files[file_info]
 
     def reply_fields(self, stored: StoredFile) -> Dict[str, object]:
-        """What a successful upload is answered, short of the signed link."""
+        """What a successful upload is answered, short of its link and its message."""
         fields: Dict[str, object] = {
             "file_uuid": stored.file_uuid,
             "file_info": stored.file_info,

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from http.client import HTTPMessage
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 STAGES = ("token", "prepare", "put", "finish", "complete", "url", "message")
 
@@ -16,7 +16,8 @@ STAGES = ("token", "prepare", "put", "finish", "complete", "url", "message")
 class Request:
     """One request as it came in. A request still under way has ``status`` None."""
 
-    #: One of ``STAGES``, or ``"unknown"`` for a path which the platform does not have.
+    #: One of ``STAGES``; ``"raw_url"`` for the GET of an uploaded file, ``"other"`` for another
+    #: call of the platform's, ``"unknown"`` for a path which it does not have.
     stage: str
     method: str
     #: Path and query exactly as sent.
@@ -42,16 +43,19 @@ class Request:
     fault: Optional[str] = None
     #: What was wrong with it, in words; None if nothing was, or nobody says.
     note: Optional[str] = None
+    #: What was bad manners about it, in words.
+    manners: Tuple[str, ...] = ()
     #: Seconds from the headers to the end; None while it is under way.
     seconds: Optional[float] = None
 
 
 class Journal:
-    """The lists behind ``Emulator.requests`` and ``Emulator.refusals``, safe to share."""
+    """What ``Emulator.requests``, ``refusals`` and ``manners`` give, safe to share."""
 
     def __init__(self) -> None:
         self.requests: List[Request] = []
         self.refusals: List[str] = []
+        self.manners: List[str] = []
         #: Called with each request when it has come and when it is over, on its own thread.
         self.watchers: List[Callable[[Request], None]] = []
         self._lock = threading.Lock()
@@ -77,11 +81,12 @@ class Journal:
         code: Optional[int],
         received: int,
         note: Optional[str] = None,
+        manners: Sequence[str] = (),
     ) -> None:
         """Put the outcome in the place of the request under way."""
         done = dataclasses.replace(
             request, status=status, code=code, received_bytes=received, note=note,
-            seconds=time.monotonic() - request.at)
+            manners=tuple(manners), seconds=time.monotonic() - request.at)
         with self._lock:
             self._active[request.stage] -= 1
             for position in range(len(self.requests) - 1, -1, -1):
@@ -97,6 +102,10 @@ class Journal:
     def refuse(self, note: str) -> None:
         with self._lock:
             self.refusals.append(note)
+
+    def note_manners(self, note: str) -> None:
+        with self._lock:
+            self.manners.append(note)
 
     def count(self, stage: str) -> int:
         with self._lock:

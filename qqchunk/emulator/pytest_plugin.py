@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def qq_emulator() -> Iterator[Emulator]:
-    """A started :class:`~qqchunk.emulator.Emulator`, new for each test and stopped after it."""
+    """A started :class:`~qqchunk.emulator.Emulator`, new for each test and stopped after it.
+
+    It is strict: what is merely bad manners of a client is refused as well.
+    """
     from . import Emulator
 
-    with Emulator() as emulator:
+    with Emulator(strict=True) as emulator:
         yield emulator

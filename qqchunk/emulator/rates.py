@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Callable, Deque, Dict
 
-RATES = {"prepare": 10, "finish": 10, "complete": 50, "url": 50}
+RATES = {"prepare": 10, "finish": 10, "complete": 50, "url": 50, "message": 100}
 
 
 class RateLimiter:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, Optional, Tuple
+
+from .error_codes import known_by
 
 
 @dataclass(frozen=True)
@@ -54,40 +56,6 @@ class Refused(Exception):
         self.note = note
 
 
-class _Known(NamedTuple):
-    message: str
-    status: int = 400
-    err_code: Optional[int] = None  # None: the reply has no err_code
-    traced: bool = False  # whether the body has a trace_id
-
-
-_KNOWN: Dict[int, _Known] = {
-    10000: _Known("请求参数错误", err_code=40011000),
-    11241: _Known("Authorization请求头缺失", 401, 40011027),
-    11244: _Known("AccessToken无效或过期", 401, 40011027),
-    11255: _Known("请求的资源不存在(用户/群已注销)", err_code=40011028, traced=True),
-    11281: _Known("check token system error", 500, 11281, True),
-    22009: _Known("msg limit exceed", 429, 22009, True),
-    304023: _Known("push message is waiting for audit now", 202, 304023),
-    304024: _Known("push message is waiting for audit now", 202, 304024),
-    304080: _Known("富媒体file_info已过期或不存在", err_code=304080, traced=True),
-    40034005: _Known("消息被回复超时", err_code=40034005, traced=True),
-    40054005: _Known("Message deduplicated, please check msgseq in request", err_code=40054005),
-    40093001: _Known("文件上传失败，请重试", err_code=40093001, traced=True),
-    40093002: _Known("超过当天发送文件容量上限", err_code=40093002),
-    40093010: _Known("上传url非法", err_code=40093010, traced=True),
-    850012: _Known("call inner proxy error", 500),
-    850018: _Known("机器人已被禁言", err_code=850018, traced=True),
-    850019: _Known("富媒体文件格式不支持", err_code=40034002),
-    850026: _Known("富媒体文件下载失败", err_code=850026, traced=True),
-    850031: _Known("富媒体文件大小超过限制", err_code=850031, traced=True),
-    100001: _Known("too many requests", 200),
-    100002: _Known("request parameter invalid", 200),
-    100007: _Known("appid invalid", 200),
-    100016: _Known("invalid appid or secret", 200),
-}
-
-
 def new_trace_id() -> str:
     return uuid.uuid4().hex
 
@@ -97,10 +65,14 @@ def json_reply(
 ) -> Reply:
     """Any JSON value as a reply of the API, with the trace id in its header."""
     headers = (
-        ("Content-Type", "application/json; charset=utf-8"),
+        ("Content-Type", "application/json"),
         ("X-Tps-trace-ID", trace_id or new_trace_id()),
     )
-    return Reply(status, json.dumps(value, ensure_ascii=False).encode("utf-8"), headers, code)
+    return Reply(status, _json(value), headers, code)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
 def error_reply(
@@ -110,6 +82,7 @@ def error_reply(
     status: Optional[int] = None,
     message: Optional[str] = None,
     trace: Optional[bool] = None,
+    retry_after: object = None,
     headers: Tuple[Tuple[str, str], ...] = (),
 ) -> Reply:
     """A business error as the live platform words it.
@@ -119,11 +92,10 @@ def error_reply(
     :param status: HTTP status; by default the one known for ``code``, else 400.
     :param message: by default the one known for ``code``.
     :param trace: whether the body names the trace id too.
+    :param retry_after: seconds, named in the body.
     """
     number = code if isinstance(code, int) else None
-    known = _KNOWN.get(number or 0)
-    if known is None:
-        known = _Known("emulated error", 400, number, True)
+    known = known_by(code, err_code)
     trace_id = new_trace_id()
     body: Dict[str, object] = {"message": known.message if message is None else message}
     if code is not None:
@@ -134,8 +106,26 @@ def error_reply(
         body["err_code"] = err_code
     if known.traced if trace is None else trace:
         body["trace_id"] = trace_id
+    if retry_after is not None:
+        body["retry_after"] = retry_after
     reply = json_reply(body, status or known.status, code=number, trace_id=trace_id)
     return Reply(reply.status, reply.body, reply.headers + headers, reply.code)
+
+
+def with_codes(reply: Reply, fields: str) -> Reply:
+    """Leave ``code`` or ``err_code`` out of a business error.
+
+    :param fields: ``"both"`` to leave it as it is, or the one that shall stay.
+    """
+    if fields == "both" or reply.code is None:
+        return reply
+    body: Dict[str, object] = json.loads(reply.body)
+    other = "err_code" if fields == "code" else "code"
+    if fields in body:
+        body.pop(other, None)
+    elif other in body:
+        body[fields] = body.pop(other)
+    return replace(reply, body=_json(body))
 
 
 def bad_request(note: str) -> Refused:
@@ -163,6 +153,10 @@ def bad_signature() -> Reply:
     return storage_error(
         403, "SignatureDoesNotMatch", "The Signature you specified is invalid."
     )
+
+
+def missing_object() -> Reply:
+    return storage_error(404, "NoSuchKey", "The specified key does not exist.")
 
 
 def gateway_page(status: int, headers: Tuple[Tuple[str, str], ...] = ()) -> Reply:

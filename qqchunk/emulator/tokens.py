@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
-from typing import Callable, Dict, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional, Tuple
 
 from .behaviour import Behaviour, as_seconds
+from .calls import Call
 from .replies import Refused, Reply, error_reply, json_reply
 
 OLD_TOKEN_LIFE = 60.0  # seconds a token lives on once a newer one was fetched
@@ -24,8 +26,9 @@ class TokenService:
         self._lock = threading.Lock()
         self._ends: Dict[str, float] = {}  # token → second of the clock at its end
 
-    def issue(self, content_type: str, body: object) -> Reply:
+    def issue(self, call: Call) -> Reply:
         """Answer a call for a token; refusals come with HTTP 200, as on the platform."""
+        content_type, body = call.headers.get("Content-Type", ""), call.body
         if not is_json(content_type):
             raise Refused(error_reply(100007), f"content type {content_type!r} is not JSON")
         if not isinstance(body, dict):
@@ -38,18 +41,30 @@ class TokenService:
         wanted = self._behaviour
         if (body["appId"], body["clientSecret"]) != (wanted.app_id, wanted.client_secret):
             raise Refused(error_reply(100016))
-        token = secrets.token_urlsafe(48)
-        life = as_seconds(wanted.token_ttl, 7200.0)
-        now = self._clock()
-        with self._lock:
-            living = {old: end for old, end in self._ends.items() if end > now}
-            self._ends = {old: min(end, now + OLD_TOKEN_LIFE) for old, end in living.items()}
-            self._ends[token] = now + life
+        token, expires_in = self._give()
         fields: Dict[str, object] = {
             "access_token": token,
-            "expires_in": wanted.spell(wanted.token_ttl, live_text=True),
+            "expires_in": wanted.spell(expires_in, live_text=True),
         }
         return json_reply(wanted.wrap(fields))
+
+    def _give(self) -> Tuple[str, object]:
+        """Give the token there is, or a new one shortly before its end, and what to say of it."""
+        told = self._behaviour.token_ttl
+        life = as_seconds(told, 7200.0)
+        now = self._clock()
+        with self._lock:
+            self._ends = {old: end for old, end in self._ends.items() if end > now}
+            latest = max(self._ends, key=self._ends.__getitem__, default=None)
+            rest = self._ends[latest] - now if latest else 0.0
+            if latest and rest > min(OLD_TOKEN_LIFE, life / 2) and self._behaviour.token_reissued:
+                if isinstance(told, int) and not isinstance(told, bool):
+                    return latest, min(math.floor(rest), told)
+                return latest, told
+            self._ends = {old: min(end, now + OLD_TOKEN_LIFE) for old, end in self._ends.items()}
+            token = secrets.token_urlsafe(48)
+            self._ends[token] = now + life
+        return token, told
 
     def check(self, authorization: Optional[str]) -> None:
         """Raise Refused unless the header holds a living token."""

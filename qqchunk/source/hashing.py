@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from .naming import find_name
-from .opening import open_source
-from .ranges import Source
+from .opening import Source, find_name, open_source
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -294,7 +294,7 @@ def play(cell: Cell, scheme: str) -> None:
         check_error(cell, error)
         if error is None:
             assert emulator.received(file_info) == content
-        assert emulator.refusals == []
+        assert emulator.refusals + emulator.manners == []
         *counts, finish, complete = counts_of(emulator)
         left_out = cell.counts[3] - finish
         assert left_out in range(cell.spare + 1), (finish, cell.counts)

@@ -233,8 +233,9 @@ class Soak:
             self.samples.append(sample)
             for emulator in emulators:
                 emulator.requests.clear()
-                self.refusals.update(emulator.refusals)
+                self.refusals.update(emulator.refusals + emulator.manners)
                 emulator.refusals.clear()
+                emulator.manners.clear()
             print(
                 f"{time.monotonic() - began:6.1f} s  {self.uploaded} uploaded, "
                 f"{sum(self.raised.values())} raised, {sample.resident >> 20} MiB, "

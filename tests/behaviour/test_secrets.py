@@ -162,7 +162,7 @@ def test_stop_shows_no_secret(stage: str, caplog: pytest.LogCaptureFixture) -> N
 
 def test_success_logs_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     with Emulator(client_secret=SECRET) as emulator, uploader_for(emulator) as uploader:
-        result: UploadResult = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
+        result: UploadResult = uploader.upload("c2c", "U1", b"content", file_name="a.png")
         uploader.send("c2c", "U1", result)
         shown = f"{result!r} {uploader!r} {vars(uploader)!r}"
         for secret in secrets_of(emulator) | {result.file_info, result.raw["raw_url"]}:

@@ -36,7 +36,7 @@ def upload(emulator: Emulator, **options: Any) -> None:
     with uploader_for(emulator, **options) as uploader:
         result = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
     assert emulator.received(result.file_info) == b"content"
-    assert emulator.refusals == []
+    assert emulator.refusals + emulator.manners == []
 
 
 def headers_of(emulator: Emulator, stage: str) -> Any:

@@ -84,7 +84,7 @@ def test_hundreds_of_aborts_in_mid_body_put_no_clear_text_on_the_wire(
     with Emulator(
         ssl_context=context, keep_bodies=False, block_size=PART, concurrency=4,
     ) as emulator, Relay(emulator.api_url, pause=0.005) as relay:
-        emulator._service.uploads.storage_url = relay.url("https")
+        emulator._service.local_storage.url = relay.url("https")
         with uploader_for(emulator) as uploader:
             assert abort_many(uploader, 32) > 28
         wait_until(lambda: all(peer.end for peer in relay.peers))
@@ -108,7 +108,7 @@ def test_server_gets_nothing_after_the_stop_but_what_was_on_its_way(
     with Emulator(ssl_context=context, faults=[
         Fault("put", "stop_reading", at_bytes=1000),
     ]) as emulator, Relay(emulator.api_url, pause=0.02) as relay:
-        emulator._service.uploads.storage_url = relay.url(scheme)
+        emulator._service.local_storage.url = relay.url(scheme)
         soon = Soon(0.1)  # by then the kernel has more than it can pass on
         with uploader_for(emulator) as uploader:
             with pytest.raises(UploadCancelledError):
@@ -130,7 +130,7 @@ def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
     with Emulator(
         ssl_context=context, block_size=PART, concurrency=4,
     ) as emulator, Relay(emulator.api_url, pause=0.001) as relay:
-        emulator._service.uploads.storage_url = relay.url(scheme)
+        emulator._service.local_storage.url = relay.url(scheme)
         with uploader_for(emulator) as uploader:
             results: List[str] = []
 
@@ -150,4 +150,4 @@ def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
         assert len(results) == 6
         # Nothing had to be repeated because of somebody else's abort.
         assert [r for r in caplog.records if r.name.startswith("qqchunk")] == []
-        assert emulator.refusals == []
+        assert emulator.refusals + emulator.manners == []

@@ -61,7 +61,8 @@ class Bot:
 
     def request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Answer:
         try:
-            self.connection.request(method, path, body, dict(headers))
+            chunked = "Transfer-Encoding" in headers
+            self.connection.request(method, path, body, dict(headers), encode_chunked=chunked)
             with self.connection.getresponse() as response:
                 return Answer(response.status, response.headers, response.read())
         except BaseException:
@@ -142,8 +143,8 @@ class Bot:
 
 @contextlib.contextmanager
 def serving(**options: Any) -> Iterator[Bot]:
-    """An emulator with these options (parts of 100 bytes unless told otherwise) and its bot."""
-    with Emulator(**{"block_size": 100, **options}) as emulator:
+    """A strict emulator with parts of 100 bytes, unless told otherwise, and its bot."""
+    with Emulator(**{"block_size": 100, "strict": True, **options}) as emulator:
         bot = Bot(emulator)
         try:
             yield bot

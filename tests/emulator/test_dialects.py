@@ -110,6 +110,7 @@ def test_complete_takes_and_gives_what_the_samples_do() -> None:
         body["upload_id"] = plan["upload_id"]
         reply = bot.api("/v2/users/U1/files", body).json
         expected = sample("13_merge_response_200.json")
+        assert reply.pop("id") == ""
         assert (shape(reply), reply["ttl"]) == (shape(expected), expected["ttl"])
         assert "/part_1?" in reply["raw_url"]
 
@@ -123,6 +124,8 @@ def test_complete_takes_and_gives_what_the_samples_do() -> None:
         ("23_error_500_inner_proxy.json", 850012, 500),
         ("24_error_400_target.json", 11255, 400),
         ("26_error_400_dedup.json", 40054005, 400),
+        ("27_error_401_ip_not_whitelisted.json", 11298, 401),
+        ("28_error_400_reply_anchor_expired.json", 40034005, 400),
         ("11_part_finish_error_retryable_400.json", 40093001, 400),
     ],
 )

@@ -183,8 +183,90 @@ def test_busy_and_storages_refusals_have_names(bot: Bot) -> None:
     bot.emulator.fail("put", "expired_url")
     bot.emulator.fail("put", "bad_signature")
     assert b"Request has expired" in bot.put(url, CONTENT).body
-    assert b"SignatureDoesNotMatch" in bot.put(url, CONTENT).body
-    assert bot.put(url, CONTENT).status == 200
+    assert b"SignatureDoesNotMatch" in bot.put(part_url(bot), CONTENT).body
+
+
+def test_url_that_a_fault_expired_stays_expired() -> None:
+    with serving(faults=[Fault("put", "expired_url", part=1)]) as bot:
+        plan = bot.prepare().json
+        first, second = (part["presigned_url"] for part in plan["parts"][:2])
+        assert [bot.put(first, CONTENT[:100]).status for _ in range(3)] == [403] * 3
+        assert bot.put(second, CONTENT[100:200]).status == 200
+        assert bot.put(bot.prepare().json["parts"][0]["presigned_url"], bytes(100)).status == 200
+
+
+def test_expired_token_is_refused_until_a_new_one_was_fetched(bot: Bot) -> None:
+    bot.emulator.fail("prepare", "expired_token")
+    assert [bot.prepare().codes for _ in range(2)] == [(401, 11244, 40011027)] * 2
+    bot._token = None
+    assert bot.prepare().status == 200
+
+
+@pytest.mark.parametrize(
+    "kind, codes",
+    [
+        ("ip_not_whitelisted", (401, 11298, 40023002)),
+        ("no_such_target", (400, 11255, 40011028)),
+        ("quota", (400, 40093002, 40093002)),
+        ("too_large", (400, 850031, 850031)),
+        ("wrong_format", (400, 850019, 40034002)),
+        ("timed_out", (400, 850027, 850027)),
+        ("backend_error", (500, 850012, None)),
+        ("rate_limited", (429, 22009, 22009)),
+        ("download_failed", (400, 850026, 40034001)),
+        ("muted", (400, 850018, 850018)),
+        ("file_info_expired", (400, 304080, 304080)),
+        ("file_info_invalid", (400, 40034032, 40034032)),
+        ("anchor_expired", (400, 40034005, 40034005)),
+        ("anchor_used_up", (400, 40034128, 40034128)),
+        ("no_proactive", (400, 40034105, 40034105)),
+        ("duplicate", (400, 40054005, 40054005)),
+    ],
+)
+def test_refusal_has_a_plain_name(bot: Bot, kind: str, codes: Any) -> None:
+    bot.emulator.fail("prepare", kind)
+    assert bot.prepare().codes == codes
+    assert bot.emulator.requests[-1].fault == kind
+    assert bot.prepare().status == 200
+    bot.emulator.fail("prepare", kind, status=418, message="no", retry_after=1)
+    answer = bot.prepare()
+    assert (answer.status, answer.json["message"]) == (418, "no")
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    "kind, status, code",
+    [
+        ("slow_down", 503, b"SlowDown"), ("request_timeout", 400, b"RequestTimeout"),
+        ("incomplete_body", 400, b"IncompleteBody"), ("bad_digest", 400, b"BadDigest"),
+    ],
+)
+def test_storages_refusal_has_a_plain_name(
+    bot: Bot, kind: str, status: int, code: bytes
+) -> None:
+    url = part_url(bot)
+    bot.emulator.fail("put", kind, retry_after=2)
+    answer = bot.put(url, CONTENT)
+    assert answer.status == status and b"<Code>" + code + b"</Code>" in answer.body
+    assert answer.headers["Retry-After"] == "2"
+    assert not arrived(bot)
+
+
+def test_wait_may_be_asked_for_in_the_body_alone(bot: Bot) -> None:
+    bot.emulator.fail("prepare", "rate_limited", body_retry_after=7)
+    answer = bot.prepare()
+    assert (answer.status, answer.json["retry_after"]) == (429, 7)
+    assert "Retry-After" not in answer.headers
+
+
+@pytest.mark.parametrize("err_code, message", [
+    (40093002, "超过当天发送文件容量上限"), (40034002, "富媒体文件格式不支持"), (5, "emulated error"),
+])
+def test_err_code_may_stand_alone(bot: Bot, err_code: int, message: str) -> None:
+    bot.emulator.fail("prepare", "code", code=None, err_code=err_code, trace=True)
+    answer = bot.prepare()
+    assert set(answer.json) == {"err_code", "message", "trace_id"}
+    assert (answer.json["err_code"], answer.json["message"]) == (err_code, message)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +300,7 @@ def test_strange_success_is_answered_with_200(
     [
         ("reset_before", {}, 0, False),
         ("reset_midway", {}, len(BIG) // 2, False),
+        ("reset", {}, len(BIG) // 2, False),
         ("reset_midway", {"at_bytes": 5}, 5, False),
         ("reset_unprocessed", {}, len(BIG), False),
         ("reset_after", {}, len(BIG), True),

@@ -60,7 +60,7 @@ def upload(
         with uploader(emulator, **options) as sender:
             result = sender.upload("c2c", OPENID, content, file_name="archive.zip")
         assert emulator.received(result.file_info) == content
-        assert emulator.refusals == []
+        assert emulator.refusals + emulator.manners == []
         done = [r for r in emulator.requests if r.stage == "complete" and r.status == 200]
     (name,) = [request.upload_id for request in done]
     return str(name)
