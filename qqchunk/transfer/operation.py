@@ -77,11 +77,13 @@ class Operation:
         self._closed = self._closed or reason
 
     def add_workers(self, *sizes: int) -> Workers:
-        """Return more workers, in pools of these sizes, which are stopped with the call.
+        """Return more workers, for use by one of ours; they are stopped with the call.
+
+        :param sizes: those of their pools
 
         :raises Aborted: if the call has been stopped already
         """
-        workers = Workers(*sizes)
+        workers = Workers(*sizes, own_thread=True)
         self._added.append(workers)
         self.stop_signal.check()  # a stop between the two did not see the new ones
         return workers

@@ -15,7 +15,7 @@ import logging
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import Again, SourceChangedError, UploadError
 from ..net.stopping import monotonic
@@ -27,7 +27,7 @@ from ..protocol.plan import Part, UploadPlan
 from ..protocol.values import Reply
 from ..source.ranges import Source
 from .operation import Operation
-from .workers import Inline, Work, Workers
+from .workers import Work
 
 _PUT, _FINISH = 0, 1  # the pools of workers
 
@@ -101,9 +101,8 @@ class Parts:
         self._stale: Optional[UploadError] = None
         self._handlers: Dict[Work[Any], Callable[[Any], None]] = {}
         # A single part has no others to hold up: its exchanges need no threads of their own.
-        pools = plan.concurrency, plan.concurrency
-        self._workers: Union[Workers, Inline] = (
-            operation.add_workers(*pools) if len(plan.parts) > 1 else Inline(operation.stop_signal))
+        pools = (plan.concurrency, plan.concurrency) if len(plan.parts) > 1 else ()
+        self._workers = operation.add_workers(*pools)
 
     def send(self) -> Optional[UploadError]:
         """Return None once every part is confirmed, or the error that a fresh plan may remedy.

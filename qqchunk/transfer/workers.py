@@ -44,22 +44,29 @@ class Work(Generic[_T]):
     """
 
     def __init__(self, do: Callable[[], _T]) -> None:
-        self._do: Optional[Callable[[], _T]] = do
+        self._to_do = [do]
         self._results: List[_T] = []
         self.done = False
         self.failure: Optional[BaseException] = None
 
-    def run(self) -> None:
-        """Do the work; raise nothing."""
-        do, self._do = self._do, None
+    def withdraw(self) -> None:
+        """See that nobody does the work any more."""
+        self._to_do.clear()
+
+    def run(self) -> bool:
+        """Do the work, unless it was done or withdrawn; raise nothing."""
         try:
-            if do is not None:
-                self._results.append(do())
+            do = self._to_do.pop()
+        except IndexError:  # it was queued twice, for want of threads
+            return False
+        try:
+            self._results.append(do())
         except Aborted:
             self.failure = Aborted()  # its frames would keep the network's connections alive
         except BaseException as error:
             self.failure = _without_variables(error)
         self.done = True
+        return True
 
     def result(self) -> _T:
         """Return what the work returned, or raise what it raised."""
@@ -78,11 +85,14 @@ class Workers:
     """Thread pools with one stop signal.
 
     :param sizes: threads at the most, for each pool; they are started as they are needed
+    :param own_thread: True if the thread that submits work may have to do it itself; without any
+        pool it does all of it
     :ivar stop_signal: the stop signal, which the work has to heed
     """
 
-    def __init__(self, *sizes: int) -> None:
+    def __init__(self, *sizes: int, own_thread: bool = False) -> None:
         self.stop_signal = StopSignal()
+        self._own_thread = own_thread
         threads: Set[threading.Thread] = set()
         self._threads = threads
         self._pools = [
@@ -97,36 +107,46 @@ class Workers:
     def submit(self, pool: int, do: Callable[..., _T], *args: Any) -> Work[_T]:
         """Let a thread of that pool, counted from 0, do the work, in the context of this one.
 
-        :meth:`next_done` gives it back once it is done.
+        :meth:`next_done` gives it back once it is done. Where no thread can be started, those of
+        the other pools help out, or else this thread does the work itself, if it may.
 
         :raises Aborted: if the work has been stopped
-        :raises UploadError: if the pool has no thread and none can be started
+        :raises UploadError: if there is nobody to do the work
         """
         self.stop_signal.check()
-        work = Work(partial(do, *args))
+        work, context = Work(partial(do, *args)), copy_context()
+
+        def run() -> None:
+            context.run(self._run, work)
+
         self._pending.add(work)
         try:
-            self._pools[pool].submit(copy_context().run, self._run, work)
-            self._staffed.add(pool)
-            return work
-        except RuntimeError as error:
-            # The pool queues the work before it fails to start a thread for it.
-            if pool in self._staffed and not program_ends.is_set():
-                return work
-            reason = str(error)
-            self._pending.discard(work)
+            reason = self._start(pool, run)
+            if reason and self._own_thread:
+                run()
+            elif reason:
+                raise _no_thread(reason)
         except BaseException:
+            work.withdraw()
             self._pending.discard(work)
             raise
-        self.stop_signal.check()
-        if program_ends.is_set():
-            raise UploadError(
-                "no thread can be started any more, because the program is ending",
-                advice="upload before the main thread ends, or let that wait for the upload")
-        raise UploadError(
-            f"no thread could be started ({reason})", retryable=True, advice=(
-                "try again once fewer threads or processes run, or raise their limit (ulimit -u, "
-                "the container's pids limit, memory)"))
+        return work
+
+    def _start(self, pool: int, run: Callable[[], None]) -> str:
+        """Put work into a pool that has a thread for it; else say why not."""
+        reason = "there is no pool"
+        for place in (pool, *self._staffed) if self._pools else ():
+            try:
+                self._pools[place].submit(run)
+                self._staffed.add(place)
+                return ""
+            except RuntimeError as error:
+                reason = str(error)
+            self.stop_signal.check()
+            # The pool queues the work before it fails to start a thread for it.
+            if place in self._staffed and not program_ends.is_set():
+                return ""
+        return reason
 
     def next_done(self, timeout: Optional[float]) -> Optional[Work[Any]]:
         """Return the next work that is done, None after *timeout* seconds or at a stop."""
@@ -161,36 +181,9 @@ class Workers:
                 time.sleep(_NAP)
 
     def _run(self, work: Work[Any]) -> None:
-        if work not in self._pending:
-            return  # submit() failed, and has said so
-        work.run()
-        self._pending.discard(work)
-        self._done.put(work)
-
-
-class Inline:
-    """Stands in for :class:`Workers` where one thread is enough: the caller's own does the work."""
-
-    def __init__(self, stop_signal: StopSignal) -> None:
-        self.stop_signal = stop_signal
-        self._done: List[Work[Any]] = []
-
-    def submit(self, pool: int, do: Callable[..., _T], *args: Any) -> Work[_T]:
-        """Do the work now; :meth:`next_done` gives it back."""
-        work = Work(partial(do, *args))
-        work.run()
-        self._done.append(work)
-        return work
-
-    def next_done(self, timeout: Optional[float]) -> Optional[Work[Any]]:
-        """Return the next work that is done, None after *timeout* seconds."""
-        if self._done:
-            return self._done.pop()
-        self.stop_signal.wait(timeout or 0.0)
-        return None
-
-    def stop(self) -> None:
-        """Do nothing: no work goes on."""
+        if work.run():
+            self._pending.discard(work)
+            self._done.put(work)
 
 
 def check_not_nested() -> None:
@@ -207,6 +200,17 @@ def check_not_nested() -> None:
                     "in a signal handler only note what is to be done, and upload after it has "
                     "returned, or in a thread that waits for the note"))
         frame = frame.f_back
+
+
+def _no_thread(reason: str) -> UploadError:
+    if program_ends.is_set():
+        return UploadError(
+            "no thread can be started any more, because the program is ending",
+            advice="upload before the main thread ends, or let that wait for the upload")
+    return UploadError(
+        f"no thread could be started ({reason})", retryable=True, advice=(
+            "try again once fewer threads or processes run, or raise their limit (ulimit -u, "
+            "the container's pids limit, memory)"))
 
 
 def _without_variables(error: BaseException) -> BaseException:
