@@ -36,6 +36,13 @@ class OutsideLoopbackError(AssertionError):
     """A test tried to reach another machine."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-tables", action="store_true",
+        help="write the tables in docs that tests make, instead of comparing them",
+    )
+
+
 def pytest_unconfigure() -> None:
     # A thread that nobody joined would keep the process alive for ever, after the last test.
     with contextlib.suppress(AttributeError, OSError, ValueError):
