@@ -146,7 +146,7 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
     anchors = {code for code, rule in RULES.items() if "replied to is too old" in rule.meaning}
     assert seen.names["TOO_LATE"] == anchors
     platform.fail("message", "code", code=850018)
-    with pytest.raises(UploadError):
+    with Uploader.from_env() as seen.names["uploader"], pytest.raises(UploadError):
         seen.names["send_report"](OPENID, "ROBOT1.0_abc")
 
 
@@ -155,6 +155,12 @@ def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterat
     platform.fail("put", "slow", bandwidth=100_000)
     yield
     assert seen.output == "stopped\n"
+
+
+@around("pool")
+def _(platform: Emulator, monkeypatch: pytest.MonkeyPatch, seen: Seen) -> Iterator[None]:
+    yield
+    assert seen.output.count("sent: ROBOT") == len(platform.messages) == 2
 
 
 @around("helpers")
