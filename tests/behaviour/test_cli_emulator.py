@@ -74,8 +74,8 @@ def test_each_call_and_each_message_is_a_line(monkeypatch: pytest.MonkeyPatch) -
             uploader.send("c2c", "U\x1b[31m", b"abc", file_name="a.bin", content="look\nhere",
                           msg_id="M1")
         said = [re.sub(r"^\d\d:\d\d:\d\d  |, \d+ ms$", "", line) for line in served.end()]
-    assert "prepare   a.bin, 3 B  200" in said
-    assert "put       part 1, 3 B  200" in said
+    assert "prepare   a.bin, 3.0 B  200" in said
+    assert "put       part 1, 3.0 B  200" in said
     assert [line for line in said if line.startswith("message for ")] == [
         "message for users/U%1B%5B31m: 'look\N{REPLACEMENT CHARACTER}here', a file, answers M1"]
     assert not any("\x1b" in line for line in said)

@@ -9,7 +9,7 @@ import pickle
 import tempfile
 import threading
 from datetime import datetime
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
 import requests
 from cachelib import FileSystemCache
@@ -39,7 +39,16 @@ from qqchunk import (
     format_size,
     hash_file,
 )
-from qqchunk.emulator import Emulator, Fault, Request, StoredFile
+from qqchunk.emulator import (
+    Behaviour,
+    Emulator,
+    Fault,
+    Request,
+    Storage,
+    StorageError,
+    StoragePart,
+    StoredFile,
+)
 
 
 class OwnCache:
@@ -206,3 +215,22 @@ def emulate(check: Callable[[Emulator], None]) -> None:
         fault: Fault = qq.fail("prepare", "code", code=850012)
         messages: List[Dict[str, object]] = qq.messages
         print(content, requests_seen, stored, fault, messages, qq.count("put"))
+
+
+class OwnStorage:
+    """A storage as a user may write it."""
+
+    def presigned_urls(
+        self, upload_id: str, parts: Sequence[StoragePart], lifetime: float
+    ) -> Sequence[str]:
+        return [f"https://storage.example/{upload_id}/{part.number}" for part in parts]
+
+    def assembled(self, upload_id: str, parts: Sequence[StoragePart]) -> Sequence[bytes]:
+        raise StorageError(f"{len(parts)} parts are not there")
+
+
+def emulate_with_a_storage() -> None:
+    storage: Storage = OwnStorage()
+    with Emulator(storage=storage) as qq:
+        behaviour: Behaviour = qq.behaviour
+        behaviour.latency = 0.1
