@@ -60,7 +60,7 @@ class Emulator:
         retry_delay: object = 1,
         token_ttl: object = 7200,
         token_reissued: bool = True,
-        url_ttl: float = 600.0,
+        url_ttl: float = 3600.0,
         upload_ttl: float = 3600.0,
         daily_quota: int = 2 << 30,
         max_file_size: int = 200 << 20,

@@ -24,6 +24,7 @@ KNOWN: Dict[int, Known] = {
     10000: Known("请求参数错误", err_code=40011000),
     # The token and the bot.
     11241: Known("Authorization请求头缺失", 401, 40011027),
+    11243: Known("AccessToken错误", 401, 40011027),
     11244: Known("AccessToken无效或过期", 401, 40011027),
     11255: Known("请求的资源不存在(用户/群已注销)", err_code=40011028, traced=True),
     11281: _same(11281, "check token system error", 500),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 from http.client import HTTPMessage
 from typing import Any, Dict, Iterator, List, Tuple
@@ -392,6 +393,12 @@ def test_expired_url_is_answered_403_in_xml(bot: Bot) -> None:
 def test_urls_live_as_long_as_their_ttl() -> None:
     with serving(url_ttl=0.0) as bot:
         assert b"Request has expired" in bot.put(first_url(bot), CONTENT[:100]).body
+
+
+def test_urls_live_for_an_hour_unless_told_otherwise(bot: Bot) -> None:
+    assert bot.emulator.behaviour.url_ttl == 3600
+    (period,) = re.findall("q-sign-time=([0-9]+)%3B([0-9]+)", first_url(bot))
+    assert int(period[1]) - int(period[0]) == 3600
 
 
 def test_storage_takes_nothing_but_put(bot: Bot) -> None:
