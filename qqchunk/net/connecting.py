@@ -24,13 +24,13 @@ def register(sock: Any) -> None:
 def connects_as_urllib3(method: Any) -> bool:
     """Say whether a connection's *method* connects in urllib3's own way, patched nowhere."""
     function = method.__func__ if type(method) is MethodType else None
-    for module, way in (
-        ("urllib3.connection", urllib3_connecting),
-        ("urllib3.contrib.socks", sys.modules.get("socks")),
-    ):
-        if _is_of(function, sys.modules.get(module)):
-            return _is_of(getattr(way, "create_connection", None), way)
-    return False
+    return any(
+        function and _is_of(function, sys.modules.get(module))
+        and way in function.__code__.co_names  # urllib3-future has another in its place
+        and _is_of(getattr(sys.modules.get(ways), "create_connection", None), sys.modules.get(ways))
+        for module, way, ways in (
+            ("urllib3.connection", "connection", "urllib3.util.connection"),
+            ("urllib3.contrib.socks", "socks", "socks")))
 
 
 def _is_of(function: Any, module: Any) -> bool:

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator, List, Optional, Tuple, Type
 
 import requests
@@ -45,11 +45,10 @@ _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 _CLEAR_TEXT = re.compile(
     "wrong.version.number|http.request|unknown.protocol|record.layer.failure", re.IGNORECASE)
 
-_WRONG_CREDENTIALS = (
-    "the proxy wants other credentials: check the user and the password in its URL")
-
-_CONNECTING = (
+_NO_CONNECTION = (
     socket.gaierror,
+    ConnectionRefusedError,
+    requests.exceptions.ConnectTimeout,
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
     ssl.SSLCertVerificationError,
@@ -63,27 +62,26 @@ class Diagnosis:
 
     :ivar text: in words, without the URL: presigned ones are secret
     :ivar final: True if trying again cannot help
-    :ivar unsent: True if nothing of the request can have reached the server
+    :ivar unsent: True if there was no connection, so that nothing can have been sent
     :ivar starved: True if the process was out of file descriptors
+    :ivar advice: what the user can do
     """
 
     text: str
     final: bool = False
     unsent: bool = False
     starved: bool = False
+    advice: str = ""
 
 
 def proxy_refusal(status: int) -> Diagnosis:
     """Say what a proxy's refusal to pass a request on means."""
     if status == 407:
-        text = _WRONG_CREDENTIALS
-    else:
-        text = "the proxy refused to connect to this host"
-        if status < 500:
-            text += ": check the proxy's rules, or let this host go direct (no_proxy)"
+        return replace(_WRONG_CREDENTIALS, text=f"{_WRONG_CREDENTIALS.text} (HTTP {status})")
     return Diagnosis(
-        f"{text} (HTTP {status})", final=400 <= status < 500 and status not in (408, 429),
-        unsent=True)
+        f"the proxy refused to connect to this host (HTTP {status})",
+        final=400 <= status < 500 and status not in (408, 429), unsent=True,
+        advice="check the proxy's rules, or let this host go past it (no_proxy)")
 
 
 def diagnose(error: BaseException) -> Diagnosis:
@@ -99,12 +97,16 @@ def diagnose(error: BaseException) -> Diagnosis:
         if tunnel:
             return proxy_refusal(int(tunnel.group(1)))
         if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
-            return Diagnosis(_out_of_files(), unsent=True, starved=True)
+            return Diagnosis(
+                _out_of_files(), unsent=True, starved=True,
+                advice="upload fewer files at a time, lower max_concurrency, or raise the limit "
+                "(ulimit -n)")
     if type(error) is OSError and error.errno is None:  # requests on a missing CA bundle
-        return Diagnosis(str(error), final=True, unsent=True)
+        return _no(str(error))
     # A ProxyError alone says nothing: urllib3 1.26 calls any failure behind a proxy one.
-    unsent = any(isinstance(e, _CONNECTING) for e in chain)
-    return Diagnosis(prefix + _in_words(chain), unsent=unsent)
+    unsent = any(isinstance(e, _NO_CONNECTION) for e in chain)
+    return Diagnosis(
+        prefix + _in_words(chain), unsent=unsent, advice="check the network and the proxy settings")
 
 
 def _final(cause: BaseException, proxied: bool) -> Optional[Diagnosis]:
@@ -113,22 +115,29 @@ def _final(cause: BaseException, proxied: bool) -> Optional[Diagnosis]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         # urllib3 1.26 compares the host's name itself, and leaves the attribute out.
         reason = getattr(cause, "verify_message", None) or str(cause)
-        text = (f"{prefix}the server's certificate is not trusted ({reason}); if a proxy of your "
-                "network re-signs traffic, give its CA as session.verify or REQUESTS_CA_BUNDLE")
-    elif type(cause).__name__ == "CertificateError":
-        text = f"{prefix}the server's certificate is for another host"
-    elif proxied and isinstance(cause, ssl.SSLError) and _CLEAR_TEXT.search(str(cause)):
-        text = "the proxy itself speaks no TLS: write http://, not https://, in its URL"
-    elif type(cause).__name__ == "SOCKS5AuthError":
-        text = _WRONG_CREDENTIALS
-    elif "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
-        text = "a SOCKS proxy needs the package PySocks"
-    elif isinstance(cause, _FINAL):
-        text = ("the URL or the proxy setting cannot be used: check api_url, token_url and the "
-                "proxies")
-    else:
-        return None
-    return Diagnosis(text, final=True, unsent=True)
+        return _no(f"{prefix}the server's certificate is not trusted ({reason})",
+                   "if a proxy of your network re-signs traffic, give its CA as session.verify or "
+                   "REQUESTS_CA_BUNDLE")
+    if type(cause).__name__ == "CertificateError":
+        return _no(f"{prefix}the server's certificate is for another host")
+    if proxied and isinstance(cause, ssl.SSLError) and _CLEAR_TEXT.search(str(cause)):
+        return _no("the proxy itself speaks no TLS", "write http://, not https://, in its URL")
+    if type(cause).__name__ == "SOCKS5AuthError":
+        return _WRONG_CREDENTIALS
+    if "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
+        return _no("a SOCKS proxy needs the package PySocks")
+    if isinstance(cause, _FINAL):
+        return _no("the URL or the proxy setting cannot be used",
+                   "check api_url, token_url and the proxies")
+    return None
+
+
+def _no(text: str, advice: str = "") -> Diagnosis:
+    return Diagnosis(text, final=True, unsent=True, advice=advice)
+
+
+_WRONG_CREDENTIALS = _no(
+    "the proxy wants other credentials", "check the user and the password in its URL")
 
 
 def _out_of_files() -> str:
@@ -137,8 +146,7 @@ def _out_of_files() -> str:
         import resource
 
         most = f" (it may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
-    return (f"this process has too many open files{most}: upload fewer files at a time, lower "
-            "max_concurrency, or raise the limit (ulimit -n)")
+    return f"this process has too many open files{most}"
 
 
 def _in_words(chain: List[BaseException]) -> str:

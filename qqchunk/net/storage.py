@@ -127,7 +127,7 @@ def put_part(
     body = PartBody(source, part, mark, stop, transport.reply_limit())
     try:
         outcome = transport.put(part.url, body, stop, about=upload, name=name)
-        if not body.begun and outcome.value is not None and outcome.value.status < 300:
+        if outcome.value and 200 <= outcome.value.status < 300 and not body.begun:
             for _ in body:  # a mock answered, which reads nothing
                 pass
     except Aborted:
@@ -147,6 +147,8 @@ def put_part(
             attempt=attempt, name=name, part_index=part.index, file_name=upload.file_name,
             file_size=upload.file_size))
     if not body.complete:
-        early = Diagnosis("storage answered before it had the whole part")
+        early = Diagnosis(
+            "storage answered before it had the whole part",
+            advice="check the network and the proxy settings")
         return Outcome(error=transport_error("put", part.url, early, upload, f"{name}: "))
     return Outcome(body.md5)

@@ -70,8 +70,9 @@ def close_idle(manager: Any) -> None:
 
 
 def _pools(manager: Any) -> Iterator[Any]:
-    for key in manager.pools.keys():
-        pool = manager.pools.get(key)
+    pools: Any = manager.pools
+    for key in pools.keys() if hasattr(pools, "keys") else ():  # else urllib3-future's
+        pool = pools.get(key)
         if pool is not None:
             yield pool
 
@@ -94,7 +95,8 @@ def _put_on(thing: Any, method: str, tapped: Callable[[Any], Any]) -> None:
     base = type(thing)
     if hasattr(base, method) and not hasattr(base, "shows_sockets"):
         with suppress(TypeError):  # somebody's with slots of its own
-            thing.__class__ = tapped(base)
+            # Not by assignment: a recorder's connection hands that on to the one it records.
+            object.__setattr__(thing, "__class__", tapped(base))
 
 
 @functools.lru_cache(maxsize=100)

@@ -206,7 +206,9 @@ class Transport:
             return Outcome(error=error.with_traceback(None))
 
     def _exchange(
-        self, send: Callable[[], requests.Response], stop: StopSignal,
+        self,
+        send: Callable[[], requests.Response],
+        stop: StopSignal,
         limit: Optional[float] = None,
     ) -> Union[Answer, Diagnosis]:
         answer = exchange(send, stop, limit)
@@ -229,7 +231,7 @@ def transport_error(
     subject = f"{about.file_name}, {stage}" if about.file_name else stage
     return TransportError(
         f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}",
-        advice="" if diagnosis.final else "check the network and the proxy settings",
+        advice=diagnosis.advice,
         again=Again.NEVER if diagnosis.final else Again.BACKOFF,
         ambiguous=stage != "token" and not diagnosis.unsent,
         stage=stage, file_name=about.file_name, file_size=about.file_size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import ExitStack, contextmanager
-from inspect import iscoroutinefunction
 from posixpath import basename
 from typing import Any, Iterator, Optional, Tuple, Union
 from urllib.parse import unquote, urlsplit
@@ -77,28 +76,19 @@ def check_auth(auth: Any) -> Any:
     return auth
 
 
-def check_session(name: str, session: Any) -> Optional[requests.Session]:
+def check_session(name: str, session: Optional[requests.Session]) -> Optional[requests.Session]:
     """Return *session*, which may be None.
 
-    It is known by its methods: mocks and caches put other classes in the place of
-    ``requests.Session``, before the session was made or after.
-
-    :raises TypeError: if it is something else, or one that does not answer before it returns
+    :raises TypeError: if it is something else, or returns before it has the answer
     """
-    if session is None:
-        return None
-    kind = type(session).__name__
-    for method in ("request", "send", "get_adapter", "merge_environment_settings"):
-        if not callable(getattr(session, method, None)):
-            raise TypeError(f"{name} must be a requests.Session, not {kind}")
     origins = {cls.__module__.partition(".")[0] for cls in type(session).__mro__}
-    if "requests_futures" in origins or iscoroutinefunction(session.request):
-        raise TypeError(
-            f"{name} must be a requests.Session that returns responses; a {kind} returns at once, "
-            "with a promise of one. Give a plain requests.Session: an upload sends its parts "
-            "side by side by itself")
-    checked: requests.Session = session
-    return checked
+    # Not by isinstance(): mocks and caches put other classes in the place of requests.Session.
+    if session is not None and ("niquests" in origins or not hasattr(session, "get_adapter")):
+        raise TypeError(f"{name} must be a requests.Session, not {type(session).__name__}")
+    if "requests_futures" in origins:
+        raise TypeError(f"{name} must be a session whose request() returns the response, not a "
+                        "promise of it: an upload sends its parts side by side by itself")
+    return session
 
 
 def check_cache(cache: Any, app_id: str) -> Any:
