@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from .opening import Source, find_name, open_source
+from .naming import find_name
+from .opening import open_source
+from .ranges import Source
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -15,6 +15,9 @@ from typing import ContextManager, Iterator, Optional, Protocol, Union
 from ..errors import SourceChangedError
 
 
+_seeking = threading.Lock()  # duplicates of one descriptor share a position
+
+
 class _Descriptor(Protocol):
     def fileno(self) -> int: ...
 
@@ -117,7 +120,6 @@ class FileSource(Source):
         self._opened = os.fstat(file.fileno())
         super().__init__(name, self._opened.st_size)
         self._mappable = True
-        self._lock = threading.Lock()
         self._read_some = self._pread if hasattr(os, "pread") else self._seek_and_read
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -145,7 +147,7 @@ class FileSource(Source):
     def _seek_and_read(self, offset: int, length: int) -> bytes:
         """Read where there is no pread (Windows); a duplicate shares its position with the user."""
         descriptor = self._file.fileno()
-        with self._lock:
+        with _seeking:
             position = os.lseek(descriptor, 0, os.SEEK_CUR)
             try:
                 os.lseek(descriptor, offset, os.SEEK_SET)
@@ -186,6 +188,19 @@ class FileSource(Source):
         except ValueError:  # cut off since we looked at its size: reading will tell
             pass
         return None
+
+    def is_whole(self) -> bool:
+        """Say whether the file has all the bytes of its size.
+
+        Those of /proc have size 0 whatever is in them, those of /sys 4096: only reading tells.
+        """
+        if not self.size:
+            return False
+        mapped = self._map(self.size - 1, 1)
+        if mapped is not None:
+            mapped.close()
+            return True
+        return bool(self.read_at(self.size - 1, 1))
 
     def untouched(self, *, stage: Optional[str] = None) -> bool:
         then, now = self._opened, os.fstat(self._file.fileno())

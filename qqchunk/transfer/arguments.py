@@ -26,7 +26,8 @@ from ..protocol.values import (
     clean_file_name,
     guess_file_type,
 )
-from ..source.opening import find_name, open_source
+from ..source.naming import find_name
+from ..source.opening import open_source
 from ..source.ranges import Source
 from .operation import Operation
 from .progress import Bar, Callback, Reporter, check_progress
