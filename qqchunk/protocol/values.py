@@ -14,7 +14,10 @@ Json = Dict[str, Any]
 MAX_NAME_LENGTH = 180  # characters; nothing says what the platform takes, this is well used
 _MAX_EXTENSION_LENGTH = 20  # longer than any real one: "a.very long sentence" has none
 
-_FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_FORBIDDEN = re.compile(
+    r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff'
+    # Bidi_Control, which lets "gpj.exe" be shown as "exe.jpg", and Unicode's line separators
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
 class ChatType(str, Enum):
@@ -58,8 +61,9 @@ class Secret(str):
 def clean_file_name(name: str) -> str:
     r"""Return *name* as the platform takes it.
 
-    Separators, ``: * ? " < > |``, control characters and lone surrogates become ``_``, runs of
-    spaces one space, an empty name ``file``; at most 180 characters, the extension kept.
+    Separators, ``: * ? " < > |``, control characters (those of the writing direction too) and lone
+    surrogates become ``_``, runs of spaces one space, an empty name ``file``; at most 180
+    characters, the extension kept.
     """
     name = re.sub(" +", " ", _FORBIDDEN.sub("_", name)).strip(" ")
     if not name.strip("."):

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import io
 import os
 import pathlib
 import stat
+import subprocess
+import sys
 import tempfile
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
+from unittest import mock
 
 import pytest
 from django.core.files.base import ContentFile, File
-from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
+from pyfakefs.fake_filesystem_unittest import Patcher
 from werkzeug.datastructures import FileStorage
 
 from qqchunk.errors import UploadFileTooLargeError
+from qqchunk.source.hashing import hash_file
 from qqchunk.source.opening import open_source
 from tests.unit.source.samples import LARGE, SMALL, Reader, content, upload
 
@@ -297,3 +306,225 @@ def test_djangos_file_around_an_open_file_is_read_in_place(
         with open_source(File(inner)) as source:
             assert (source.name, content(source)) == ("photo.bin", LARGE)
     assert not spools
+
+
+def test_bytes_in_memory_are_read_where_they_are_by_any_number_of_threads() -> None:
+    data = LARGE + b"no other object"
+    file = io.BytesIO(data)
+    file.seek(4)
+    with open_source(file, "a.bin") as first, open_source(file, "b.bin") as second:
+        assert first._view.obj is second._view.obj  # type: ignore[attr-defined]
+        file.close()  # as a with block of another thread's does
+        assert content(first) == content(second) == data
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda file: FileStorage(file, filename="a.bin"),
+    lambda file: InMemoryUploadedFile(file, "field", "a.bin", "image/png", 10, None),
+    lambda file: File(file, "a.bin"),
+])
+def test_bytes_in_memory_are_found_in_the_wrappers_of_frameworks(
+    wrap: Callable[[Any], Any], spools: List[Any]
+) -> None:
+    file = io.BytesIO(SMALL)
+    file.seek(4)
+    assert upload(wrap(file)) == SMALL
+    assert file.tell() == 4
+    assert not spools
+
+
+def test_flasks_upload_in_a_file_is_read_in_place(path: pathlib.Path, spools: List[Any]) -> None:
+    with open(path, "rb") as file:
+        file.seek(3)
+        assert upload(FileStorage(file, filename="a.bin")) == LARGE
+        assert file.tell() == 3
+    assert not spools
+
+
+def test_wrapper_with_a_read_of_its_own_goes_up_as_that_gives_it() -> None:
+    class Shouted(FileStorage):
+        def read(self, size: int = -1) -> bytes:
+            return self.stream.read(size).upper()
+
+    class ShoutedFile(File):  # type: ignore[type-arg]
+        def read(self, size: int = -1) -> bytes:
+            return bytes(self.file.read(size)).upper()
+
+    assert upload(Shouted(io.BytesIO(b"quiet")), "a.txt") == b"QUIET"
+    assert upload(ShoutedFile(io.BytesIO(b"quiet")), "a.txt") == b"QUIET"
+
+
+# Files of Django's models
+
+
+@pytest.fixture
+def attachment(tmp_path: pathlib.Path) -> FieldFile:
+    """The file of a model's field, as a row of the database gives it: not open."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.bin").write_bytes(LARGE)
+    field: Any = FileField(storage=FileSystemStorage(str(tmp_path), base_url="/"))
+    field.name = "attachment"
+    return FieldFile(None, field, "docs/a.bin")  # type: ignore[arg-type]
+
+
+def test_field_that_nobody_opened_is_read_in_place_and_left_alone(
+    attachment: FieldFile, spools: List[Any]
+) -> None:
+    with open_source(attachment) as source:
+        assert (source.name, content(source)) == ("a.bin", LARGE)
+    assert attachment.closed and vars(attachment)["_file"] is None  # opened when it is read
+    assert not spools
+
+
+def test_open_field_is_read_in_place_and_stays_open(
+    attachment: FieldFile, spools: List[Any]
+) -> None:
+    with attachment.open() as file:
+        file.seek(3)
+        assert upload(attachment) == LARGE
+        assert file.tell() == 3
+    assert upload(attachment) == LARGE  # closed again
+    assert not spools
+
+
+def test_field_without_a_file_is_refused(attachment: FieldFile) -> None:
+    attachment.name = None
+    with pytest.raises(ValueError, match="^this FieldFile has no file: there is nothing to upload"):
+        open_source(attachment)
+
+
+def test_field_whose_file_is_gone_is_file_not_found(attachment: FieldFile) -> None:
+    attachment.name = "docs/gone.bin"
+    with pytest.raises(FileNotFoundError):
+        open_source(attachment)
+
+
+# Files whose size says nothing
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc here")
+@pytest.mark.parametrize("open_it", [
+    str, lambda path: open(path, "rb"), lambda path: open(path, "rb", buffering=0)])
+def test_file_of_proc_goes_up_as_it_reads(open_it: Callable[[str], Any]) -> None:
+    file = open_it("/proc/self/cmdline")
+    with open("/proc/self/cmdline", "rb") as other:
+        assert upload(file) == other.read() != b""
+    if not isinstance(file, str):
+        assert file.tell() == 0
+        file.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm"), reason="no /sys here")
+def test_file_of_sys_goes_up_as_it_reads() -> None:
+    path = "/sys/kernel/mm/transparent_hugepage/enabled"
+    with open(path, "rb") as file:
+        assert upload(path) == file.read() != b""
+        assert os.stat(path).st_size > len(upload(path))
+
+
+def test_file_of_its_size_that_cannot_be_mapped_is_read_in_place(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, spools: List[Any]
+) -> None:
+    def cannot_map(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("qqchunk.source.ranges.mmap.mmap", cannot_map)
+    assert upload(path) == LARGE
+    assert not spools
+
+
+def test_limit_holds_for_a_file_whose_size_says_nothing() -> None:
+    if os.path.exists("/proc/self/status"):
+        with pytest.raises(UploadFileTooLargeError):
+            open_source("/proc/self/status", max_size=10)
+
+
+# Files that others hold
+
+HOLDER = """
+import fcntl, os, signal, sys, time
+descriptor = os.open(sys.argv[1], os.O_RDONLY)
+signal.signal(signal.SIGIO, lambda *_: None)
+fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.pause()
+time.sleep(0.15)
+fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+print("given up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(path: pathlib.Path) -> Iterator[Any]:
+    """A process that has a lease on the file, as Samba does, and gives it up 0.15 s after it is
+    asked to."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin and process.stdout
+        if process.stdout.readline() != b"held\n":
+            pytest.skip("no leases here")
+        yield process
+        process.stdin.close()
+        process.wait(10)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no leases here")
+def test_file_under_a_lease_is_waited_for(path: pathlib.Path, holder: Any) -> None:
+    checks: List[int] = []
+    assert upload(path, check=lambda: checks.append(1)) == LARGE
+    assert checks  # so a deadline ends it
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no leases here")
+def test_waiting_for_a_lease_can_be_stopped(path: pathlib.Path, holder: Any) -> None:
+    def check() -> None:
+        raise TimeoutError("stop here")
+
+    with pytest.raises(TimeoutError, match="stop here"):
+        open_source(path, check=check)
+
+
+# Files that are none of the system's
+
+
+def test_path_that_a_test_mocks_is_read_through_open() -> None:
+    for data in (SMALL, LARGE):
+        with mock.patch("builtins.open", mock.mock_open(read_data=data)) as opened:
+            assert upload("/nowhere/a.bin") == data
+            opened.return_value.close.assert_not_called()  # mocks close by __exit__ alone
+        assert opened.call_args[0][0] == "/nowhere/a.bin"
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE, LARGE * 5])
+@pytest.mark.parametrize("open_it", [str, lambda path: open(path, "rb")])
+def test_fake_file_goes_up_as_the_fake_system_has_it(
+    data: bytes, open_it: Callable[[str], Any]
+) -> None:
+    with Patcher() as patcher:
+        patcher.fs.create_file("/data/a.bin", contents=data)
+        file = open_it("/data/a.bin")
+        with open_source(file) as source:
+            assert (source.name, content(source)) == ("a.bin", data)
+            assert hash_file(file).md5 == hashlib.md5(data).hexdigest()
+        if not isinstance(file, str):
+            assert file.tell() == 0
+            file.close()
+        assert upload(Reader(data), "b.bin") == data
+        with pytest.raises(FileNotFoundError):
+            open_source("/data/nowhere")
+        with pytest.raises(IsADirectoryError):
+            open_source("/data")
+
+
+def test_real_file_goes_up_beside_a_fake_system(path: pathlib.Path) -> None:
+    with open(path, "rb") as file, Patcher() as patcher:
+        for number in range(20):  # whose descriptors have the numbers of the real ones
+            patcher.fs.create_file(f"/data/{number}", contents=b"fake" * 1000)
+            patcher.fs.get_object(f"/data/{number}")
+        fakes = [open(f"/data/{number}", "rb") for number in range(20)]
+        assert upload(file) == LARGE
+        for fake in fakes:
+            fake.close()

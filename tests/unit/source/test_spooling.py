@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import pathlib
 import tempfile
+import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List, Optional
@@ -16,7 +19,7 @@ from django.core.files.base import File
 from django.core.files.uploadedfile import InMemoryUploadedFile
 from werkzeug.datastructures import FileStorage
 
-from qqchunk.source import ranges
+from qqchunk.source import ranges, spooling
 from qqchunk.errors import UploadFileTooLargeError, format_size
 from qqchunk.source.opening import open_source
 from qqchunk.source.spooling import BLOCK_SIZE
@@ -253,3 +256,169 @@ def test_copying_can_be_stopped_between_two_reads() -> None:
 def test_empty_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="a.bin is empty"):
         open_source(io.BytesIO(), "a.bin")
+
+
+# What of it is put back, and what cannot be
+
+
+def test_unpacked_pipe_goes_up_though_its_position_cannot_be_put_back() -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, position: int, whence: int = 0) -> int:
+            raise io.UnsupportedOperation("seek")
+
+    with gzip.GzipFile(fileobj=Pipe(gzip.compress(LARGE))) as file:
+        assert upload(file, "a.bin") == LARGE
+
+
+# One reader at a time
+
+
+class Slow(io.BytesIO):
+    """A subclass, so that it has to be read; and every read lets other threads run."""
+
+    def read(self, size: Optional[int] = -1) -> bytes:
+        time.sleep(0.001)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Slow(LARGE),
+    lambda: gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(LARGE))),
+    lambda: FileStorage(Slow(LARGE)),
+    lambda: File(Slow(LARGE)),
+])
+def test_eight_threads_that_share_a_stream_get_eight_whole_files(make: Callable[[], Any]) -> None:
+    file = make()
+    file.seek(7)
+    with ThreadPoolExecutor(8) as executor:
+        files = list(executor.map(lambda i: upload(file, f"{i}.bin"), range(8)))
+    assert files == [LARGE] * 8
+    assert file.tell() == 7
+    assert not spooling._readers
+
+
+def test_wrappers_of_one_stream_are_one_stream() -> None:
+    stream = Slow(LARGE)
+    with ThreadPoolExecutor(8) as executor:
+        files = list(executor.map(lambda i: upload(FileStorage(stream, f"{i}.bin")), range(8)))
+    assert files == [LARGE] * 8
+
+
+class Held(io.BytesIO):
+    """Its read() waits until it is let go."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def read(self, size: Optional[int] = -1) -> bytes:
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super().read(size)
+
+
+def test_waiting_for_another_reader_can_be_stopped() -> None:
+    file = Held(SMALL)
+
+    def check() -> None:
+        raise TimeoutError("stop here")
+
+    with ThreadPoolExecutor(1) as executor:
+        other = executor.submit(upload, file, "a.bin")
+        assert file.begun.wait(10)
+        with pytest.raises(TimeoutError, match="stop here"):
+            open_source(file, "b.bin", check=check)
+        file.go_on.set()
+        assert other.result() == SMALL
+
+
+def test_stream_that_its_own_thread_is_reading_is_refused() -> None:
+    class Reentrant(Reader):
+        def read(self, length: int) -> Any:
+            open_source(self, "b.bin")
+
+    with pytest.raises(RuntimeError, match="^this Reentrant is being read for another upload of"):
+        open_source(Reentrant(SMALL), "a.bin")
+    assert not spooling._readers
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_child_of_a_fork_does_not_wait_for_a_reader_of_its_parent() -> None:
+    file = Held(SMALL)
+    with ThreadPoolExecutor(1) as executor:
+        other = executor.submit(upload, file, "a.bin")
+        assert file.begun.wait(10)
+        child = os.fork()
+        if not child:
+            file.go_on.set()
+            os._exit(0 if upload(file, "b.bin") == SMALL else 1)
+        give_up = time.monotonic() + 10
+        done = (0, 0)
+        while done[0] == 0 and time.monotonic() < give_up:
+            done = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.01)
+        if done[0] == 0:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+        file.go_on.set()
+        assert other.result() == SMALL
+    assert done == (child, 0)
+
+
+# Room
+
+
+@pytest.fixture
+def no_room(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A temporary directory that is not there."""
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(tempfile, "tempdir", str(gone))
+    return gone
+
+
+def test_what_is_in_memory_needs_no_temporary_directory(no_room: pathlib.Path) -> None:
+    assert upload(io.BytesIO(LARGE), "a.bin") == LARGE
+    assert upload(File(io.BytesIO(LARGE)), "a.bin") == LARGE
+    assert upload(Reader(LARGE[:BLOCK_SIZE]), "a.bin") == LARGE[:BLOCK_SIZE]
+
+
+def test_missing_temporary_directory_is_named(no_room: pathlib.Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        open_source(Reader(LARGE), "a.bin")
+    assert caught.value.filename == str(no_room)
+    assert str(caught.value) == (
+        "[Errno 2] No such file or directory: a.bin has to be copied to the temporary directory "
+        f"before it goes up; make room there, or name another one in TMPDIR: '{no_room}'")
+
+
+def test_no_usable_temporary_directory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(FileNotFoundError, match="/nowhere.*: a.bin has to be copied to the temp"):
+        open_source(Reader(LARGE), "a.bin")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_full_temporary_directory_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b", 0))
+    with pytest.raises(OSError) as caught:
+        open_source(Reader(LARGE), "a.bin")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+    assert "make room there" in str(caught.value)
+
+
+def test_failure_of_the_stream_is_not_blamed_on_the_directory() -> None:
+    class Failing:
+        def read(self, size: int) -> bytes:
+            raise OSError(errno.EIO, "disk on fire")
+
+    with pytest.raises(OSError) as caught:
+        open_source(Failing(), "a.bin")
+    assert str(caught.value) == f"[Errno {errno.EIO}] disk on fire"
