@@ -7,7 +7,6 @@ import gzip
 import http.client
 import io
 import lzma
-import socket
 import tarfile
 import zipfile
 import zlib
@@ -230,12 +229,3 @@ def test_any_other_exception_stays_as_it_is(kind: Type[BaseException]) -> None:
 def test_lost_connection_is_an_error_of_ours() -> None:
     with pytest.raises(UploadError, match=r"Raising broke off \(ConnectionResetError: gone\) - "):
         open_source(Raising(ConnectionResetError("gone")), "a.bin")
-
-
-def test_socket_is_read_to_its_end() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(SMALL)
-        theirs.shutdown(socket.SHUT_WR)
-        with ours.makefile("rb") as file:
-            assert upload(file, "a.bin") == SMALL

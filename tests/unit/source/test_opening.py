@@ -443,43 +443,38 @@ def test_limit_holds_for_a_file_whose_size_says_nothing() -> None:
 
 HOLDER = """
 import fcntl, os, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})  # kept until it is waited for
 descriptor = os.open(sys.argv[1], os.O_RDONLY)
-signal.signal(signal.SIGIO, lambda *_: None)
 fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
-signal.pause()
+signal.sigtimedwait({signal.SIGIO}, 10)
 time.sleep(0.15)
 fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-print("given up", flush=True)
-sys.stdin.read()
 """
 
 
 @pytest.fixture
-def holder(path: pathlib.Path) -> Iterator[Any]:
-    """A process that has a lease on the file, as Samba does, and gives it up 0.15 s after it is
-    asked to."""
+def holder(path: pathlib.Path) -> Iterator[None]:
+    """A process that has a lease on the file, as Samba has, and gives it up when it is asked to."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdout
         if process.stdout.readline() != b"held\n":
             pytest.skip("no leases here")
-        yield process
-        process.stdin.close()
-        process.wait(10)
+        yield
+        process.kill()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no leases here")
-def test_file_under_a_lease_is_waited_for(path: pathlib.Path, holder: Any) -> None:
+def test_file_under_a_lease_is_waited_for(path: pathlib.Path, holder: None) -> None:
     checks: List[int] = []
     assert upload(path, check=lambda: checks.append(1)) == LARGE
     assert checks  # so a deadline ends it
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no leases here")
-def test_waiting_for_a_lease_can_be_stopped(path: pathlib.Path, holder: Any) -> None:
+def test_waiting_for_a_lease_can_be_stopped(path: pathlib.Path, holder: None) -> None:
     def check() -> None:
         raise TimeoutError("stop here")
 
