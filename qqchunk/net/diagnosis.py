@@ -124,6 +124,8 @@ def _final(cause: BaseException, proxied: bool) -> Optional[Diagnosis]:
         return _no("the proxy itself speaks no TLS", "write http://, not https://, in its URL")
     if type(cause).__name__ == "SOCKS5AuthError":
         return _WRONG_CREDENTIALS
+    if type(cause).__name__ == "SOCKS5Error" and "not allowed" in str(cause):
+        return _no(f"the proxy said: {cause}")
     if "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
         return _no("a SOCKS proxy needs the package PySocks")
     if isinstance(cause, _FINAL):
@@ -156,6 +158,8 @@ def _in_words(chain: List[BaseException]) -> str:
         if any(isinstance(e, types) for e in told):
             return words
     for cause in chain:
+        if type(cause).__name__ in ("SOCKS4Error", "SOCKS5Error"):
+            return f"the proxy said: {cause}"
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return type(chain[-1]).__name__
