@@ -1,4 +1,15 @@
-"""Send files of any size to QQ chats from synchronous Python, through the chunked upload."""
+"""Send files of any size to QQ chats from synchronous Python, through the chunked upload.
+
+::
+
+    from qqchunk import Uploader
+
+    with Uploader.from_env() as uploader:  # QQ_BOT_APP_ID and QQ_BOT_CLIENT_SECRET
+        uploader.send("c2c", openid, "holiday.mp4", content="Our holiday")
+
+``help(qqchunk.Uploader)`` has every argument, ``help(qqchunk.errors)`` what can go wrong, and
+``help(qqchunk.emulator)`` the stand-in for the platform that tests use.
+"""
 
 import logging
 from importlib import import_module
