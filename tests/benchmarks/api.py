@@ -72,6 +72,7 @@ class Api(Service):
         self._uploads[upload_id] = UploadRecord(upload_id, size, *claims, time.monotonic())
         secure = int(host.rpartition(":")[2]) == self._listeners.tls.getsockname()[1]
         base = self._storage_url_tls if secure else self._storage_url
+        base = behaviour.storage_url or base
         block = behaviour.block_size
         parts = [
             {

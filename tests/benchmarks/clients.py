@@ -27,10 +27,11 @@ class Settings:
 
     client: str
     api_url: str
+    token_host: str  # scheme, host and port; outside it is another host than the API's
 
     @property
     def token_url(self) -> str:
-        return self.api_url + "/app/getAppAccessToken"
+        return self.token_host + "/app/getAppAccessToken"
 
 
 class Client:
@@ -177,7 +178,7 @@ class BotpySdk(AsyncClient):
             app_id=APP_ID,
             secret=SECRET,
             base_url=settings.api_url,
-            token_base_url=settings.api_url,
+            token_base_url=settings.token_host,
             rate_limit=False,
         )
         api = bot_api.BotAPI(self._http)

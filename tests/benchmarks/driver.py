@@ -41,12 +41,14 @@ class Driver:
     MissingClientError if the client cannot be imported.
     """
 
-    def __init__(self, client: str, api_url: str, ca_file: str) -> None:
+    def __init__(
+        self, client: str, api_url: str, ca_file: str, token_host: Optional[str] = None
+    ) -> None:
         environment = dict(os.environ, SSL_CERT_FILE=ca_file, REQUESTS_CA_BUNDLE=ca_file)
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             environment.pop(name, None)
             environment.pop(name.upper(), None)
-        settings = json.dumps(asdict(Settings(client, api_url)))
+        settings = json.dumps(asdict(Settings(client, api_url, token_host or api_url)))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.worker", settings],
             stdin=subprocess.PIPE,

@@ -12,11 +12,13 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, List, Optional, Tuple, Type
+from typing import Callable, Dict, List, Optional, Tuple, Type
+from urllib.parse import urlsplit
 
 import trustme
 
 from .api import serve_api
+from .line import Line, serve_line
 from .process import Listeners, Report
 from .storage import serve_storage
 from .wire import Behaviour
@@ -47,6 +49,7 @@ class Server:
             for _ in range(STORAGE_PROCESSES):
                 self._start(serve_storage, storage)
             self._start(serve_api, Listeners(api, api_tls, self._certificate), self._storage_urls)
+        self._open_line()
         return self
 
     def __exit__(
@@ -55,7 +58,7 @@ class Server:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        for control in self._controls:
+        for control in [*self._controls, self._line]:
             control.close()
         for process in self._processes:
             process.join(5)
@@ -67,6 +70,16 @@ class Server:
 
     def storage_url(self, tls: bool = False) -> str:
         return self._storage_urls[1 if tls else 0]
+
+    @property
+    def far_urls(self) -> Dict[str, str]:
+        """The https addresses of "token", "api" and "storage" at the other end of the long line."""
+        return self._far_urls
+
+    def stretch(self, line: Line) -> None:
+        """Sets how long the line is from here on."""
+        self._line.send(line)
+        self._line.recv()
 
     def behave(self, behaviour: Behaviour) -> None:
         """Sets what every process does from here on, and forgets what was seen before."""
@@ -87,6 +100,20 @@ class Server:
             merged.parts += report.parts
             merged.errors += report.errors
         return api, merged
+
+    def _open_line(self) -> None:
+        targets = {"token": self.api_url(True), "api": self.api_url(True)}
+        targets["storage"] = self.storage_url(True)
+        addresses = {name: urlsplit(url) for name, url in targets.items()}
+        routes = {
+            name: (_listen(), (HOST, split.port)) for name, split in addresses.items()}
+        self._far_urls = {
+            name: f"https://{HOST}:{listener.getsockname()[1]}"
+            for name, (listener, _) in routes.items()}
+        self._start(serve_line, routes)
+        self._line = self._controls.pop()
+        for listener, _ in routes.values():
+            listener.close()
 
     def _start(self, body: Callable[..., None], *arguments: object) -> None:
         context = multiprocessing.get_context("spawn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Dict, List, Optional, Sequence
 
@@ -80,23 +80,30 @@ class Bench:
         """
         row = Row(workload)
         path = make_file(self._folder, workload.size)
-        self._server.behave(workload.behaviour)
+        behaviour = workload.behaviour
+        if workload.line is not None:
+            self._server.stretch(workload.line)
+            behaviour = replace(behaviour, storage_url=self._server.far_urls["storage"])
+        self._server.behave(behaviour)
         with ExitStack() as stack:
             drivers = self._start(stack, workload)
             for name, driver in drivers.items():
                 row.clients[name] = Series()
-                if not (workload.peers_once and name != LIBRARY):
+                if not (workload.cold or workload.peers_once and name != LIBRARY):
                     self._once(workload, driver, path)
             for number in range(self._rounds):
                 if self._patience:
                     self.disturbed += not wait_until_idle(self._patience)
-                trip = round_trip(self._server.api_url(workload.tls), self._server.ca_file)
+                trip = round_trip(self._api_url(workload), self._server.ca_file)
                 row.floors.append(workload.floor(md5_alone(path), trip))
                 self._server.report()
                 for name in _rotated(list(drivers), number):
                     if number and workload.peers_once and name != LIBRARY:
                         continue
-                    wall, cpu = self._once(workload, drivers[name], path)
+                    driver = drivers[name]
+                    if workload.cold and number:
+                        driver = stack.enter_context(self._driver(name, workload))
+                    wall, cpu = self._once(workload, driver, path)
                     row.clients[name].walls.append(wall)
                     row.clients[name].cpus.append(cpu)
                 print(".", end="", file=sys.stderr, flush=True)
@@ -106,14 +113,22 @@ class Bench:
         drivers = {}
         for name in self._clients:
             try:
-                url = self._server.api_url(workload.tls)
-                driver = stack.enter_context(Driver(name, url, self._server.ca_file))
+                driver = stack.enter_context(self._driver(name, workload))
             except MissingClientError as error:
                 self.missing[name] = str(error)
                 continue
             drivers[name] = driver
             self.versions[name] = driver.version
         return drivers
+
+    def _driver(self, name: str, workload: Workload) -> Driver:
+        token = None if workload.line is None else self._server.far_urls["token"]
+        return Driver(name, self._api_url(workload), self._server.ca_file, token)
+
+    def _api_url(self, workload: Workload) -> str:
+        if workload.line is not None:
+            return self._server.far_urls["api"]
+        return self._server.api_url(workload.tls)
 
     def _once(self, workload: Workload, driver: Driver, path: str) -> List[float]:
         cost = driver.run(path, workload.uploads)

@@ -28,6 +28,7 @@ class Behaviour:
     answers a PUT, `rate` the bytes per second of one storage connection (0: no limit). The first
     `busy` confirmations of each part are refused with 40093001. `keep` holds the bodies until the
     report and hashes them then, off the clock; without it they are hashed while they come in.
+    `storage_url` is what part URLs begin with, if not with storage's own address.
     """
 
     block_size: int = 10 << 20
@@ -39,6 +40,7 @@ class Behaviour:
     busy: int = 0
     retry_delay: int = 1
     keep: bool = True
+    storage_url: str = ""
 
 
 class Link:
