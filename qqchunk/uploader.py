@@ -11,8 +11,9 @@ from typing import Any, Dict, Optional, Type, TypeVar, Union
 import requests
 
 from .errors import format_size
+from .net.outcome import Outcome
 from .net.sessions import Sessions
-from .net.transport import Outcome, Transport
+from .net.transport import Transport
 from .protocol.calls import Upload
 from .protocol.ladder import PartState, Step
 from .protocol.plan import UploadPlan, read_plan
@@ -268,7 +269,10 @@ class Uploader:
         operation.enter("hash")
         token = None
         if self._transport.needs_token:  # fetched meanwhile
-            token = operation.submit(self._transport.token, operation.stop_signal)
+            stop = operation.stop_signal
+            token = operation.submit(
+                self._transport.token, stop,
+                lambda: operation.submit(self._transport.connect_ahead, stop))
         hashes = hash_source(source, partial(operation.check, token))
         key = self._cache.key(upload, hashes.md5, hashes.sha1)
         result = None

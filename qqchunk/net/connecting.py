@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
+from contextlib import contextmanager
 from types import FunctionType, MethodType
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import connection as urllib3_connecting
 
 from .stopping import current
+
+_local = threading.local()
+
+
+@contextmanager
+def on_connect(do: Callable[[], object]) -> Iterator[None]:
+    """Call *do* once if the calling thread begins to connect inside the block, as urllib3 does."""
+    _local.do = do
+    try:
+        yield
+    finally:
+        _local.do = None
 
 
 def register(sock: Any) -> None:
@@ -41,6 +55,9 @@ def _is_of(function: Any, module: Any) -> bool:
 
 def connect(connection: Any) -> socket.socket:
     """Connect as urllib3 does, but show the socket before it is connected."""
+    do, _local.do = getattr(_local, "do", None), None
+    if do is not None:
+        do()
     try:
         sock = _connect(connection)
         sys.audit("http.client.connect", connection, connection.host, connection.port)

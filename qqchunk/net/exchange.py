@@ -18,7 +18,7 @@ MAX_SUCCESS_BODY = 4 << 20  # bytes
 MAX_ERROR_BODY = 64 << 10
 _READ_SIZE = 16 << 10
 
-_NETWORK_ERRORS = (
+NETWORK_ERRORS = (
     requests.exceptions.RequestException, urllib3.exceptions.HTTPError,
     http.client.HTTPException, OSError, UnicodeError,
 )
@@ -48,7 +48,7 @@ def exchange(
                 return Answer(response.status_code, response.headers, _read(response))
         except Aborted:
             raise
-        except _NETWORK_ERRORS as error:
+        except NETWORK_ERRORS as error:
             stop.check()
             return diagnose(error)
         except Exception as error:  # out of the caller's adapter, hook or auth

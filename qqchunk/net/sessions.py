@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from requests.utils import select_proxy
 
 from .auth import NoAuth
 from .taps import close_idle, close_pools, tap
@@ -77,6 +78,29 @@ class Sessions:
         settings = session.merge_environment_settings(
             url, self._direct(session, url), True, session.verify, None)
         return session.send(request, timeout=timeout, allow_redirects=False, **settings)
+
+    def connect_ahead(self, url: str, timeout: Timeout) -> None:
+        """Open the connection that the first call to *url* will use, in the pool it will use.
+
+        Only on a session of ours whose requests go there straight; else this does nothing.
+        """
+        session = self.api
+        settings = session.merge_environment_settings(
+            url, self._direct(session, url), True, session.verify, None)
+        adapter = session.get_adapter(url)
+        proxied = select_proxy(url, settings["proxies"])
+        if self._given[0] is not None or proxied or type(adapter) is not HTTPAdapter:
+            return
+        tap(session)
+        request = requests.Request("POST", url).prepare()
+        verify, cert = settings["verify"], settings["cert"]
+        if hasattr(adapter, "get_connection_with_tls_context"):  # requests 2.32
+            pool = adapter.get_connection_with_tls_context(request, verify, cert=cert)
+        else:
+            pool = adapter.get_connection(url)
+        adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+        if hasattr(pool, "connect_ahead"):
+            pool.connect_ahead(timeout[0])
 
     def give_back(self) -> None:
         """Close the connections that are idle, whose descriptors are needed elsewhere."""

@@ -12,8 +12,9 @@ from ..protocol.replies import storage_refusal
 from ..source.hashing import new_md5
 from ..source.ranges import Source
 from .diagnosis import Diagnosis
+from .outcome import Outcome
 from .stopping import Aborted, StopSignal, current
-from .transport import Outcome, Transport, transport_error
+from .transport import Transport, transport_error
 
 # bytes; half of this costs noticeably more CPU, and since a write has to be through within the
 # connect timeout, more would fail on slow links

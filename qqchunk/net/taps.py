@@ -142,6 +142,21 @@ def _tapped_pool(base: Any) -> Any:
                     raise
             return connection
 
+        def connect_ahead(self, timeout: Any) -> None:
+            """Open a connection that the next request will use, if none is idle here."""
+            connection = self._get_conn()
+            try:
+                # urllib3 1.26 would take the tickets of TLS 1.3 for the end of the connection.
+                if not getattr(connection, "is_connected", True):
+                    connection.timeout = timeout
+                    connection.connect()
+                    connection.has_unread_tickets = True
+            except BaseException:
+                connection.close()
+                raise
+            finally:
+                self._put_conn(connection)
+
         def _put_conn(self, connection: Any, *args: Any, **kwargs: Any) -> None:
             stop = current()
             if stop and not stop.release() and connection:
@@ -158,6 +173,12 @@ def _tapped_connection(base: Any) -> Any:
     class TappedConnection(base):  # type: ignore[misc]  # the base is the pool's choice
         shows_sockets = True
 
+        @property
+        def is_connected(self) -> bool:
+            if self.__dict__.pop("has_unread_tickets", False):
+                _read_tickets(self.sock)
+            return bool(super().is_connected)
+
         def _new_conn(self) -> Any:
             if current() and connects_as_urllib3(super()._new_conn):
                 return connect(self)
@@ -170,6 +191,17 @@ def _tapped_connection(base: Any) -> Any:
             return sock
 
     return TappedConnection
+
+
+def _read_tickets(sock: Any) -> None:
+    """Read what TLS 1.3 sends after a handshake: urllib3 takes bytes that wait for a hang-up."""
+    with suppress(OSError):  # that nothing else is there, or that it is closed
+        timeout = sock.gettimeout()
+        sock.settimeout(0.0)
+        try:
+            sock.recv(1)
+        finally:
+            sock.settimeout(timeout)
 
 
 def _is_stale(connection: Any) -> bool:

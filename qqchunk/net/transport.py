@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 import requests
@@ -17,50 +17,17 @@ from ..protocol.ladder import CallState, Step
 from ..protocol.replies import read_reply
 from ..protocol.retry import Policy
 from ..protocol.values import Call, Reply, Secret
+from . import connecting
 from .auth import BearerAuth, NoAuth, TokenKeeper
 from .diagnosis import Diagnosis
-from .exchange import Answer, exchange
+from .exchange import NETWORK_ERRORS, Answer, exchange
+from .outcome import Doubt, Outcome
 from .sessions import Sessions, Timeout
 from .stopping import StopSignal, monotonic
 
 SLOW_READ_TIMEOUT = 120.0  # seconds: the platform merges or downloads before it answers
 
 log = logging.getLogger(__name__)
-
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[_T]):
-    """How an exchange ended: with a value, or with an error that is not raised yet.
-
-    An error that travels as a value has no context in which URLs and tokens hang.
-
-    :ivar step: for a whole call, what follows from the error
-    """
-
-    value: Optional[_T] = None
-    error: Optional[UploadError] = None
-    step: Step = Step.DONE
-
-    def get(self) -> _T:
-        """Return the value, or raise the error."""
-        if self.error is not None:
-            raise copy.copy(self.error)  # itself would refer to this frame, and this frame to it
-        if self.value is None:
-            raise TypeError("an outcome without a value and without an error")
-        return self.value
-
-
-@dataclass
-class Doubt:
-    """Whether a call that has not succeeded may have been carried out all the same.
-
-    :ivar raised: True from when its request goes out until a clear refusal comes
-    """
-
-    raised: bool = False
 
 
 class Transport:
@@ -134,9 +101,26 @@ class Transport:
             self._keeper.drop(token)
         return outcome
 
-    def token(self, stop: StopSignal) -> Secret:
-        """Return a good access token. Raises Aborted."""
-        return self._keeper.get(lambda: self._fetch_token(stop), stop)
+    def token(
+        self, stop: StopSignal, on_connect: Optional[Callable[[], object]] = None
+    ) -> Secret:
+        """Return a good access token. Raises Aborted.
+
+        :param on_connect: called if the token service is another host than the API and has to be
+            connected to, which is the time to connect to the API as well
+        """
+        def fetch() -> Tuple[Secret, float]:
+            if on_connect is None or _origin(self._token_url) == _origin(self._api_url):
+                return self._fetch_token(stop)
+            with connecting.on_connect(on_connect):
+                return self._fetch_token(stop)
+
+        return self._keeper.get(fetch, stop)
+
+    def connect_ahead(self, stop: StopSignal) -> None:
+        """Connect to the API for the first call to come; a failure is left for that to meet."""
+        with suppress(*NETWORK_ERRORS), stop.exchange(self._timeout[0]):
+            self._sessions.connect_ahead(self._api_url, self._timeout)
 
     def put(
         self, url: Secret, body: Any, stop: StopSignal, *, about: Upload, name: str
@@ -235,3 +219,8 @@ def transport_error(
         again=Again.NEVER if diagnosis.final else Again.BACKOFF,
         ambiguous=stage != "token" and not diagnosis.unsent,
         stage=stage, file_name=about.file_name, file_size=about.file_size)
+
+
+def _origin(url: str) -> Tuple[str, str]:
+    split = urlsplit(url)
+    return split.scheme, split.netloc

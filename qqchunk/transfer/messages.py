@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Callable, Dict, Optional
 
 from ..errors import UploadError
-from ..net.transport import Doubt, Outcome, Transport
+from ..net.outcome import Doubt, Outcome
+from ..net.transport import Transport
 from ..protocol.calls import message_call
 from ..protocol.codes import FILE_INFO_EXPIRED, FILE_INFO_INVALID
 from ..protocol.ladder import Step

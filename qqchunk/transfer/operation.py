@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List, Optional, Protocol, TypeVar
 
 from ..errors import AuthenticationError, UploadCancelledError, UploadDeadlineError, UploadError
-from ..net.stopping import Aborted, monotonic
 from ..net.sessions import Sessions
+from ..net.stopping import Aborted, monotonic
 from ..net.transport import Transport
 from .exiting import running
 from .progress import Reporter

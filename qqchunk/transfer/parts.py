@@ -18,9 +18,10 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import Again, SourceChangedError, UploadError
+from ..net.outcome import Outcome
 from ..net.stopping import monotonic
 from ..net.storage import put_part
-from ..net.transport import Outcome, Transport
+from ..net.transport import Transport
 from ..protocol.calls import Upload
 from ..protocol.ladder import Next, PartState, Step
 from ..protocol.plan import Part, UploadPlan

@@ -1,0 +1,155 @@
+"""The API is connected to while the token is fetched: where nobody could see it as a call."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from typing import Any, Iterator
+
+import pytest
+import requests
+import responses
+from urllib3.connection import HTTPConnection
+
+from qqchunk import TransportError, UploadCancelledError, Uploader
+from qqchunk.emulator import Emulator
+from qqchunk.net import taps
+from tests.relays import HttpProxy
+from tests.support import Pki, connecting_to, full_backlog, nothing_left, wait_until
+
+CONTENT = bytes(100_000)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: Any) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def far(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator over TLS whose token service takes a moment."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
+    with Emulator(ssl_context=pki.context, latency=0.15) as emulator:
+        yield emulator
+
+
+def uploader_for(emulator: Emulator, *, other_host: bool = True, **options: Any) -> Uploader:
+    """The token comes from another host than the API, or from the same."""
+    token_url = emulator.token_url
+    if other_host:
+        token_url = token_url.replace("127.0.0.1", "localhost")
+    return Uploader(
+        emulator.app_id, emulator.client_secret, api_url=emulator.api_url, token_url=token_url,
+        backoff=0.0, **options)
+
+
+# urllib3 1.26 takes the tickets of TLS 1.3 for the end of a connection: nothing is opened ahead.
+AHEAD = 1 if hasattr(HTTPConnection, "is_connected") else 0
+
+
+def connections_during_the_token_call(emulator: Emulator, uploader: Uploader) -> int:
+    """Upload; return how many connections there were half-way through the call for the token."""
+    seen = []
+
+    def look() -> None:
+        wait_until(lambda: emulator.count("token"))
+        time.sleep(0.1)
+        seen.append(emulator.connections)
+        assert emulator.count("prepare") == 0
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    with uploader:
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+    looking.join()
+    return seen[0]
+
+
+def test_api_is_connected_to_while_the_token_is_fetched(far: Emulator) -> None:
+    assert connections_during_the_token_call(far, uploader_for(far)) == 1 + AHEAD
+    assert far.connections == 3  # for the token, the API and storage: none was opened in vain
+
+
+def test_connection_that_waited_is_used_over_tls_1_2_too(far: Emulator, pki: Pki) -> None:
+    context = pki.context_for("127.0.0.1", "localhost")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with Emulator(ssl_context=context, latency=0.15) as emulator:
+        assert connections_during_the_token_call(emulator, uploader_for(emulator)) == 1 + AHEAD
+        assert emulator.connections == 3
+
+
+def test_second_upload_connects_to_nothing(far: Emulator) -> None:
+    with uploader_for(far) as uploader:
+        for _ in range(2):
+            uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+            connections = far.connections
+    assert far.connections == connections
+
+
+def test_nothing_is_opened_ahead_of_a_token_from_the_same_host(far: Emulator) -> None:
+    assert connections_during_the_token_call(far, uploader_for(far, other_host=False)) == 1
+
+
+def test_nothing_is_opened_ahead_on_a_session_of_the_callers(far: Emulator) -> None:
+    with requests.Session() as session:
+        uploader = uploader_for(far, session=session)
+        assert connections_during_the_token_call(far, uploader) == 1
+
+
+def test_nothing_is_opened_ahead_through_a_proxy(
+    far: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(
+        "qqchunk.net.sessions.tap", lambda session: opened.append(session) or taps.tap(session))
+    with HttpProxy() as proxy, uploader_for(far) as uploader:
+        for session in (uploader._transport._sessions.api, uploader._transport._sessions.storage):
+            session.proxies = {"https": proxy.url()}
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+        # Three of the API and the token's, each through a tunnel that a call of its own wanted.
+        assert len(opened) == len(far.requests)
+        assert len(proxy.heads) == 3
+
+
+@responses.activate
+def test_nothing_is_opened_ahead_where_a_mock_answers() -> None:
+    responses.post("https://bots.invalid/app/getAppAccessToken", json={
+        "access_token": "t", "expires_in": 7200})
+    responses.post("https://api.invalid/v2/users/U1/upload_prepare", json={"file_info": "f"})
+    with Uploader("1", "s", api_url="https://api.invalid",
+                  token_url="https://bots.invalid/app/getAppAccessToken") as uploader:
+        assert uploader.upload("c2c", "U1", CONTENT, file_name="a.bin").file_info == "f"
+    assert len(responses.calls) == 2
+
+
+def test_failure_to_connect_ahead_is_left_for_the_call(far: Emulator) -> None:
+    with Emulator() as gone:
+        url = gone.api_url
+    uploader = Uploader(
+        far.app_id, far.client_secret, api_url=url, token_url=far.token_url, retries=0)
+    with uploader, pytest.raises(TransportError) as caught:
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+    assert caught.value.stage == "prepare"
+
+
+def test_connecting_ahead_ends_with_the_upload(far: Emulator) -> None:
+    far.fail("token", "silence", times=None)
+    cancel = threading.Event()
+    with nothing_left(), full_backlog() as port:
+        uploader = Uploader(
+            far.app_id, far.client_secret, api_url=f"https://127.0.0.1:{port}",
+            token_url=far.token_url)
+
+        def stop() -> None:
+            wait_until(lambda: connecting_to(port))
+            cancel.set()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with uploader, pytest.raises(UploadCancelledError):
+            uploader.upload("c2c", "U1", CONTENT, file_name="a.bin", cancel=cancel)
+        ended = time.monotonic()
+        stopping.join()
+        assert time.monotonic() - ended < 1.0
+        assert not connecting_to(port)
