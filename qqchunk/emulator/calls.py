@@ -12,9 +12,15 @@ from urllib.parse import unquote
 _API = re.compile(r"/v2/(users|groups)/([^/]+)/(upload_prepare|upload_part_finish|files|messages)")
 _STORAGE = re.compile(r"/robot_upload/[^/]+/(?P<upload>[^/]+)/part_(?P<part>\d+)")
 _STAGES = {"upload_prepare": "prepare", "upload_part_finish": "finish", "messages": "message"}
-# Calls which the platform has beside those for files and messages: sign-on, channels, recall.
+# Calls which the platform has beside those for files and messages: sign-on, channels, recall, the
+# members of a group, menus.
 _OTHER = re.compile(
-    r"/(gateway|users|guilds|channels|dms|interactions)(/.*)?|/v2/(users|groups)/[^/]+/messages/.+"
+    r"/(gateway|users|guilds|channels|dms|interactions)(/.*)?"
+    r"|/v2/(menu|panels|media-images)(/.*)?"
+    r"|/v2/groups/join_approval_strategy(/.*)?"
+    r"|/v2/(users|groups)/[^/]+/(messages/.+|stream_messages)"
+    r"|/v2/groups/[^/]+/(info|bot_state|members|member_blacklist|restrict_chat_setting"
+    r"|join_request_list|approval_join_request/.+)"
 )
 
 

@@ -583,6 +583,10 @@ def test_unknown_path_is_404(bot: Bot, method: str, path: str) -> None:
         ("GET", "/gateway"), ("GET", "/gateway/bot?x=1"), ("GET", "/users/@me"),
         ("DELETE", "/v2/groups/G1/messages/ROBOT1.0_1"), ("GET", "/guilds/1/channels"),
         ("DELETE", "/channels/1/messages/2?hidetip=true"),
+        ("POST", "/v2/users/U1/messages/ROBOT1.0_1/recall"),
+        ("POST", "/v2/users/U1/stream_messages"),
+        ("GET", "/v2/groups/G1/members?limit=9"), ("POST", "/v2/groups/join_approval_strategy"),
+        ("PUT", "/v2/menu"), ("DELETE", "/v2/media-images/1/delete"),
     ],
 )
 def test_other_calls_of_the_platform_are_not_emulated(bot: Bot, method: str, path: str) -> None:
