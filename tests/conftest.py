@@ -18,6 +18,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from qqchunk import Uploader
     from qqchunk.emulator import Emulator
+    from tests.support import Pki
 
 # A shared machine is slow now and then; that says nothing about the code.
 settings.register_profile("qqchunk", deadline=None)
@@ -148,18 +149,23 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def uploader_for() -> Iterator[Callable[..., Uploader]]:
     """`uploader_for(emulator, **options)` gives an Uploader for it, closed after the test."""
-    from qqchunk import Uploader
+    from tests import support
 
     with contextlib.ExitStack() as stack:
+        yield lambda emulator, **options: stack.enter_context(
+            support.uploader_for(emulator, **options))
 
-        def make(emulator: Emulator, **options: Any) -> Uploader:
-            arguments = {
-                "app_id": emulator.app_id,
-                "client_secret": emulator.client_secret,
-                "api_url": emulator.api_url,
-                "token_url": emulator.token_url,
-            }
-            arguments.update(options)
-            return stack.enter_context(Uploader(**arguments))
 
-        yield make
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """A certificate authority, which nobody trusts yet."""
+    from tests.support import Pki
+
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def trusted_pki(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Pki:
+    """The certificate authority; requests trusts it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
+    return pki

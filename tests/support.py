@@ -19,7 +19,16 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # cryptography's, about the age of Python 3.8
     import trustme
 
+from qqchunk import Uploader
+
 TICK = 0.005  # seconds between two looks
+
+
+def uploader_for(emulator: Any, **options: Any) -> Uploader:
+    """An Uploader for that emulator, in this process or another."""
+    return Uploader(**{
+        "app_id": emulator.app_id, "client_secret": emulator.client_secret,
+        "api_url": emulator.api_url, "token_url": emulator.token_url, **options})
 
 
 def wait_until(reached: Callable[[], Any], seconds: float = 5.0) -> None:

@@ -11,7 +11,6 @@ import functools
 import re
 import socket
 import ssl
-import threading
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, wait as wait_for_all
@@ -41,6 +40,7 @@ from requests.adapters import HTTPAdapter
 
 from qqchunk import Uploader, UploadError
 from qqchunk.emulator import Emulator, Fault, Request
+from tests.support import own_threads, uploader_for, wait_until
 
 STAGES = ("token", "prepare", "put", "finish", "complete")
 SCHEMES = ("http", "https")
@@ -218,10 +218,7 @@ def serving(scheme: str, **options: Any) -> Emulator:
 
 
 def uploading(emulator: Emulator, **options: Any) -> Uploader:
-    arguments: Dict[str, Any] = {
-        "api_url": emulator.api_url, "token_url": emulator.token_url, "backoff": BACKOFF}
-    arguments.update(options)
-    return Uploader(emulator.app_id, emulator.client_secret, **arguments)
+    return uploader_for(emulator, **{"backoff": BACKOFF, **options})
 
 
 @contextlib.contextmanager
@@ -257,15 +254,8 @@ def play_all(cells: List[Cell], request: pytest.FixtureRequest) -> Verdicts:
             (str(cell), scheme): pool.submit(play, cell, scheme)
             for cell in cells for scheme in SCHEMES if (str(cell), scheme) in chosen}
         wait_for_all(verdicts.values())
-    give_up = time.monotonic() + 2.0
-    while own_threads() and time.monotonic() < give_up:
-        time.sleep(0.01)
-    assert own_threads() == []
+    wait_until(lambda: not own_threads())
     return verdicts
-
-
-def own_threads() -> List[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("qqchunk")]
 
 
 def play(cell: Cell, scheme: str) -> None:

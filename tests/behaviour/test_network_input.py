@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from qqchunk import ApiError, ProtocolError, TransportError, UploadError, Uploader
 from qqchunk.emulator import Emulator, Fault
 
+from tests import support
 from tests.support import Peer, Server, nothing_left
 
 MB = 1 << 20
@@ -26,10 +28,7 @@ def all_returned() -> Iterator[None]:
         yield
 
 
-def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, **{"retries": 0, "timeout": (0.2, 0.15), **options})
+uploader_for = functools.partial(support.uploader_for, retries=0, timeout=(0.2, 0.15))
 
 
 def failing(emulator: Emulator, **options: Any) -> UploadError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import pickle
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from qqchunk import UploadDeadlineError, UploadError, UploadResult, Uploader
 from qqchunk.emulator import Emulator, Fault
+from tests import support
 
 SECRET = "the-secret-of-this-bot"
 
@@ -118,10 +120,8 @@ def assert_nothing_shows(
         assert secret not in repr(pickle.loads(pickle.dumps(error)))
 
 
-def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, SECRET, api_url=emulator.api_url, token_url=emulator.token_url,
-        **{"retries": 1, "backoff": 0.0, "timeout": (0.3, 0.15), **options})
+uploader_for = functools.partial(
+    support.uploader_for, client_secret=SECRET, retries=1, backoff=0.0, timeout=(0.3, 0.15))
 
 
 @pytest.mark.parametrize("stage,kind,options", FAILURES)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 import requests
 
-from qqchunk import PartUploadError, TransportError, UploadError, Uploader
+from qqchunk import PartUploadError, TransportError, UploadError
 from qqchunk.emulator import Emulator, Fault
 
+from tests import support
 from tests.relays import HttpProxy
 from tests.support import Pki, callers_sessions
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
@@ -26,10 +23,7 @@ def session() -> Iterator[requests.Session]:
         yield opened
 
 
-def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, **{"retries": 0, **options})
+uploader_for = functools.partial(support.uploader_for, retries=0)
 
 
 def upload(emulator: Emulator, **options: Any) -> None:

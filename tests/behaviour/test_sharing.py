@@ -18,26 +18,22 @@ from requests.adapters import HTTPAdapter
 from qqchunk import ApiError, UploadDailyLimitExceededError, Uploader
 from qqchunk.emulator import Emulator, Fault
 
-from tests.support import Pki, connected_to, nothing_left, own_threads, sockets, wait_until
+from tests.support import (
+    Pki,
+    connected_to,
+    nothing_left,
+    own_threads,
+    sockets,
+    uploader_for,
+    wait_until,
+)
 
 THREADS = 64
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
 @pytest.fixture(params=["http", "https"])
-def context(request: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    return pki.context if request.param == "https" else None
-
-
-def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, **options)
+def context(request: Any, trusted_pki: Pki) -> Any:
+    return trusted_pki.context if request.param == "https" else None
 
 
 def upload(uploader: Uploader, emulator: Emulator, content: bytes) -> None:

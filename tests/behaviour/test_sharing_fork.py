@@ -21,21 +21,15 @@ from qqchunk import Uploader
 from qqchunk.emulator import Fault
 
 from tests.remote_emulator import RemoteEmulator
-from tests.support import Pki, wait_until
+from tests.support import Pki, uploader_for, wait_until
 
 CHILDREN = 4
 SECONDS = 10.0  # for a child; one that takes longer hangs
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
 @pytest.fixture(params=["http", "https"])
-def certificate(request: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    return pki.server_file if request.param == "https" else None
+def certificate(request: Any, trusted_pki: Pki) -> Any:
+    return trusted_pki.server_file if request.param == "https" else None
 
 
 def again_if_openssl_hangs(test: Callable[..., None]) -> Callable[..., None]:
@@ -63,12 +57,6 @@ def forking() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
-
-
-def uploader_for(emulator: RemoteEmulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, **options)
 
 
 def upload(uploader: Uploader, content: bytes) -> str:

@@ -12,14 +12,21 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qqchunk import PartUploadError, Uploader, UploadCancelledError, UploadDeadlineError
+from qqchunk import PartUploadError, UploadCancelledError, UploadDeadlineError
 from qqchunk.transfer.workers import Workers
 from qqchunk.emulator import Emulator, Fault
 from qqchunk.transfer.operation import Operation
 from qqchunk.source.ranges import FileSource
 from qqchunk.net.stopping import Aborted
 
-from tests.support import Pki, connected_to, nothing_left, own_threads, wait_until
+from tests.support import (
+    Pki,
+    connected_to,
+    nothing_left,
+    own_threads,
+    uploader_for,
+    wait_until,
+)
 
 MB = 1 << 20
 AT_MOST = 1.0  # seconds from the stop until upload() is out
@@ -85,11 +92,6 @@ MOVING = [name for name, situation in SITUATIONS.items() if situation.moving]
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: Any) -> Callable[[int], str]:
     directory = tmp_path_factory.mktemp("files")
 
@@ -109,9 +111,7 @@ class Stage:
         self.emulator = emulator
         self._situation = situation
         self._path = path
-        self.uploader = Uploader(
-            emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-            token_url=emulator.token_url, backoff=situation.backoff)
+        self.uploader = uploader_for(emulator, backoff=situation.backoff)
         self.cancel = threading.Event()
         self.error: Optional[BaseException] = None
         self.began = self.ended = 0.0
@@ -156,9 +156,8 @@ def each(names: Iterable[str] = SITUATIONS, schemes: Sequence[str] = ()) -> Any:
 
 @pytest.fixture
 def stage(
-    scheme: str, pki: Pki, files: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+    scheme: str, trusted_pki: Pki, files: Callable[[int], str]
 ) -> Iterator[Callable[..., Stage]]:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
     with nothing_left():
         opened = []
 
@@ -166,7 +165,7 @@ def stage(
             behaviour = {
                 "concurrency": 2, "block_size": min(10 * MB, situation.size // 2),
                 **situation.behaviour, **behaviour}
-            context = pki.context if scheme == "https" else None
+            context = trusted_pki.context if scheme == "https" else None
             emulator = Emulator(
                 ssl_context=context, keep_bodies=False, **behaviour,
                 faults=[*faults, *(Fault(s, k, times=None, **o) for s, k, o in situation.faults)])
@@ -263,10 +262,7 @@ def test_nobody_reads_the_file_any_more_when_it_is_closed(
     monkeypatch.setattr(FileSource, "close", watched)
     with Emulator(
         block_size=6 * MB, concurrency=2, faults=[Fault("put", "slow", times=None, **CRAWL)],
-    ) as emulator, Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url,
-    ) as uploader:
+    ) as emulator, uploader_for(emulator) as uploader:
         with pytest.raises(UploadCancelledError):
             uploader.upload("c2c", "U1", path, cancel=When(lambda: emulator.count("put") == 2))
     assert at_close == [[]]
@@ -293,10 +289,7 @@ def test_threads_are_as_few_as_the_parts_and_the_concurrency_need(
         block_size=1000, concurrency=2, faults=[
             Fault("put", "drip", times=None, delay=0.001),
             Fault("finish", "drip", times=None, delay=0.001)],
-    ) as emulator, Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url,
-    ) as uploader:
+    ) as emulator, uploader_for(emulator) as uploader:
         uploader.upload("c2c", "U1", b"once for the token", file_name="a.bin")
         uploader.upload(
             "c2c", "U1", bytes(1000 * parts), file_name="a.bin",
@@ -316,9 +309,8 @@ def test_no_thread_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     def join(thread: threading.Thread, timeout: Optional[float] = None) -> None:
         raise AssertionError(f"{thread.name} was joined")
 
-    with Emulator(block_size=100_000) as emulator, Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url,
+    with Emulator(block_size=100_000) as emulator, uploader_for(
+        emulator
     ) as uploader, monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "join", join)
         uploader.upload("c2c", "U1", bytes(300_000), file_name="a.bin")

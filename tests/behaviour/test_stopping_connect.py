@@ -15,29 +15,19 @@ from qqchunk.emulator import Emulator, Fault
 
 from tests.relays import HttpProxy, SocksProxy
 from tests.support import (
-    Pki, Server, callers_sessions, connected_to, connecting_to, full_backlog, nothing_left,
-    own_threads, wait_until,
+    Pki, Server, callers_sessions, connected_to, connecting_to, full_backlog,
+    own_threads, uploader_for, wait_until,
 )
 
 AT_MOST = 1.0  # seconds from the stop until upload() is out
 BOTH = ("http", "https")
 WAYS = ("cancel", "close", "deadline", "callback")
 
+pytestmark = pytest.mark.usefixtures("trusted_pki", "nothing_stays")
+
 
 class Boom(Exception):
     """What the progress callback raises."""
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(autouse=True)
-def all_returned(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    with nothing_left():
-        yield
 
 
 def stop(
@@ -159,9 +149,8 @@ def test_upload_through_a_working_proxy_stops_at_once(
 
 @pytest.mark.parametrize("scheme", BOTH)
 def test_upload_through_a_working_proxy_arrives(proxy: Server, scheme: str, pki: Pki) -> None:
-    with emulating(scheme, pki) as emulator, callers_sessions() as sessions, Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, **sessions,
+    with emulating(scheme, pki) as emulator, callers_sessions() as sessions, uploader_for(
+        emulator, **sessions,
     ) as uploader:
         result = uploader.upload("c2c", "U1", b"content", file_name="a.bin")
         assert emulator.received(result.file_info) == b"content"

@@ -27,11 +27,6 @@ ROOT = Path(__file__).parents[2]
 Case = Tuple[str, Callable[[], Any]]  # what to upload to, and whether it hangs there
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
 @contextlib.contextmanager
 def emulating(*faults: Fault, **behaviour: Any) -> Iterator[Emulator]:
     with Emulator(

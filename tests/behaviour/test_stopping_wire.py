@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from typing import Any, Iterator, List
+from typing import Any, List
 
 import pytest
 
@@ -13,27 +13,11 @@ from qqchunk import Uploader, UploadCancelledError
 from qqchunk.emulator import Emulator, Fault
 
 from tests.relays import Relay, clear_text
-from tests.support import Pki, connected_to, nothing_left, wait_until
+from tests.support import Pki, connected_to, uploader_for, wait_until
 
 PART = 1 << 20  # bytes
 
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: Any) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(autouse=True)
-def all_returned(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    with nothing_left():
-        yield
-
-
-def uploader_for(emulator: Emulator) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url)
+pytestmark = pytest.mark.usefixtures("trusted_pki", "nothing_stays")
 
 
 class Soon:

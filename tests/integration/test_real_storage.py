@@ -11,13 +11,13 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from qqchunk import ApiError, PartUploadError, Uploader
+from qqchunk import ApiError, PartUploadError
 from qqchunk.emulator import Emulator, StoragePart
 
 from tests.integration.object_store import (
     BUCKET, SMALLEST_PART, ObjectStore, S3Storage, object_store,
 )
-from tests.support import Pki, wait_until
+from tests.support import Pki, uploader_for, wait_until
 
 pytestmark = [
     pytest.mark.integration,
@@ -29,22 +29,10 @@ OPENID = "A" * 32
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[ObjectStore]:
     directory = tmp_path_factory.mktemp("store")
     with object_store(directory, pki.server_file, pki.ca_file) as running:
         yield running
-
-
-def uploader(emulator: Emulator, **options: Any) -> Uploader:
-    return Uploader(
-        emulator.app_id, emulator.client_secret, api_url=emulator.api_url,
-        token_url=emulator.token_url, backoff=0.05, **options,
-    )
 
 
 def content_of(parts: int) -> bytes:
@@ -57,7 +45,7 @@ def upload(
 ) -> str:
     """Upload, see that the store has the same bytes; give the name of its object."""
     with Emulator(storage=storage, block_size=BLOCK, concurrency=concurrency) as emulator:
-        with uploader(emulator, **options) as sender:
+        with uploader_for(emulator, backoff=0.05, **options) as sender:
             result = sender.upload("c2c", OPENID, content, file_name="archive.zip")
         assert emulator.received(result.file_info) == content
         assert emulator.refusals + emulator.manners == []
@@ -86,7 +74,7 @@ def test_the_object_is_the_file_over_tls(store: ObjectStore, pki: Pki) -> None:
         storage=storage, ssl_context=pki.context, block_size=BLOCK, concurrency=4
     ) as emulator:
         session.verify = pki.ca_file
-        with uploader(emulator, session=session) as sender:
+        with uploader_for(emulator, backoff=0.05, session=session) as sender:
             result = sender.upload("group", OPENID, content, file_name="archive.zip")
         assert emulator.received(result.file_info) == content
     assert all(url.startswith("https://") for url in storage.urls[0])
