@@ -10,7 +10,7 @@ import os
 import socket
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, NoReturn, Optional
 
 from .. import ChatType, Uploader, format_size, hash_file
 from . import streams
@@ -51,9 +51,14 @@ def run_emulator(arguments: argparse.Namespace) -> int:
             streams.write("\n".join(_exports(emulator, arguments.shell, name)))
         except streams.OutputLost as lost:
             streams.say(f"the exports are lost - {lost or 'nobody reads standard output'}")
-        say(arguments, "the emulator serves until Ctrl-C")
-        while True:
-            time.sleep(3600)
+        url = emulator.inbox_url.replace("//0.0.0.0:", f"//{name}:", 1)
+        say(arguments, f"the emulator serves until Ctrl-C; see what arrives at {url}")
+        _wait_for_ctrl_c()
+
+
+def _wait_for_ctrl_c() -> NoReturn:
+    while True:
+        time.sleep(1)  # in turns: a signal may come just before it
 
 
 def _exports(emulator: Emulator, shell: Optional[str], host: Optional[str]) -> Iterator[str]:
@@ -119,6 +124,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
             Emulator(block_size=_DEMO_BLOCK_SIZE, concurrency=2, faults=[slow])
         )
         say(arguments, f"an emulator of the platform listens at {emulator.api_url}")
+        if arguments.open:
+            _open_page(emulator)
         file = arguments.file or stack.enter_context(_made_up_file())
         file_name = os.path.basename(arguments.file or "demo.bin")
         uploader = stack.enter_context(
@@ -133,14 +140,31 @@ def run_demo(arguments: argparse.Namespace) -> int:
             ChatType.C2C, _OPENID, file, file_name=file_name, progress=progress_for(arguments)
         )
         sent, received = hash_file(file), hash_file(emulator.received(result.file_info))
-    if received != sent:
-        streams.say(f"the emulator received something else than {file_name}")
-        return 1
-    say(
-        arguments,
-        f"the emulator received {file_name} whole: {format_size(sent.size)}, md5 {sent.md5}",
-    )
-    return give_result(result, arguments)
+        if received != sent:
+            streams.say(f"the emulator received something else than {file_name}")
+            return 1
+        size_in_words = format_size(sent.size)
+        say(arguments, f"the emulator received {file_name} whole: {size_in_words}, md5 {sent.md5}")
+        status = give_result(result, arguments)
+        if arguments.open:
+            uploader.send(ChatType.C2C, _OPENID, result, content="the demo's file")
+            streams.say(f"see it at {emulator.inbox_url} until Ctrl-C")
+            with contextlib.suppress(KeyboardInterrupt):
+                _wait_for_ctrl_c()
+        else:
+            say(arguments, "see it arrive in a browser with: qqchunk demo --open")
+        return status
+
+
+def _open_page(emulator: Emulator) -> None:
+    """Open the inbox, and give the browser a moment to be there before the file is."""
+    import webbrowser  # slow, and of use here alone
+
+    if not webbrowser.open(emulator.inbox_url):
+        streams.say(f"there is no browser to open: go to {emulator.inbox_url}")
+    give_up = time.monotonic() + 10
+    while not emulator.open_connections and time.monotonic() < give_up:
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -170,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     hashes.add_argument("file", metavar="FILE", help="a path, or - for standard input")
     _add_emulator_arguments(emulator)
     demo.add_argument("file", metavar="FILE", nargs="?", help="default: one made up")
+    demo.add_argument(
+        "--open", action="store_true", help="show it in a browser, until Ctrl-C")
     return parser
 
 

@@ -48,7 +48,8 @@ def _outcome(request: Request) -> str:
     code = f", code {request.code}" if request.code else ""
     fault = f" (fault: {request.fault})" if request.fault else ""
     note = f": {_shown(request.note)}" if request.note else ""
-    return f"{answer}{code}{fault}{note}, {1000 * (request.seconds or 0):.0f} ms"
+    manners = f" (bad manners: {_shown('; '.join(request.manners))})" if request.manners else ""
+    return f"{answer}{code}{fault}{note}{manners}, {1000 * (request.seconds or 0):.0f} ms"
 
 
 def _message(request: Request) -> str:

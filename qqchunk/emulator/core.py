@@ -10,6 +10,7 @@ from .connections import Connection, Listener, bound_address
 from .faults import Fault, FaultScript
 from .files import StoredFile
 from .handler import Handler
+from .inbox import Inbox
 from .journal import Journal, Request
 from .service import Service
 from .storage import Storage
@@ -93,6 +94,7 @@ class Emulator:
         self._journal = Journal()
         self._service = Service(self.behaviour, self._journal, storage)
         self._script = FaultScript(faults, seed)
+        self._inbox = Inbox(self._service, self._journal, self._script, host)
         self._ssl_context = ssl_context
         self._address: Tuple[str, int] = (host, port)
         self._listener: Optional[Listener] = None
@@ -150,6 +152,11 @@ class Emulator:
     def token_url(self) -> str:
         """Where the bot gets its access token."""
         return f"{self.api_url}/app/getAppAccessToken"
+
+    @property
+    def inbox_url(self) -> str:
+        """The page that shows what arrived, for a browser."""
+        return f"{self.api_url}/"
 
     @property
     def connections(self) -> int:
@@ -237,4 +244,5 @@ class Emulator:
             connection.secure(self._ssl_context)
         listener = self._listener
         if listener is not None:  # else stop() was quicker
-            Handler(connection, listener, self._service, self._journal, self._script)
+            Handler(
+                connection, listener, self._service, self._journal, self._script, self._inbox)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from .journal import STAGES
 
@@ -206,6 +206,16 @@ class FaultScript:
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
+
+    def waiting(self) -> List[Tuple[int, Fault, Optional[int]]]:
+        """Give the faults that may still strike: a number, the fault, how often; None for ever."""
+        with self._lock:
+            return [
+                (number, entry.fault, None if times is None else times - entry.struck)
+                for number, entry in enumerate(self._entries)
+                for times in (entry.fault.times,)
+                if times is None or entry.struck < times
+            ]
 
     def strike(self, stage: str, part: Optional[int]) -> Optional[Fault]:
         """Choose the fault for a request that has just come."""

@@ -32,6 +32,8 @@ class StoredFile:
     chunks: Optional[Tuple[Bytes, ...]] = field(repr=False)
     #: ``time.monotonic()`` at which ``file_info`` ends; infinite if it has no end.
     expires_at: float
+    #: ``time.time()`` at which it was whole.
+    at: float = field(default_factory=time.time)
 
 
 class FileRegistry:

@@ -8,6 +8,7 @@ from .connections import Connection, Listener
 from .exchange import Exchange
 from .fault_actions import apply_fault
 from .faults import FaultScript
+from .inbox import Inbox
 from .journal import Journal
 from .service import Service
 
@@ -25,16 +26,21 @@ class Handler(BaseHTTPRequestHandler):
         service: Service,
         journal: Journal,
         script: FaultScript,
+        inbox: Inbox,
     ) -> None:
         self._connection = connection
         self._listener = listener
         self._service = service
         self._journal = journal
         self._script = script
+        self._inbox = inbox
         super().__init__(connection.socket, ("", 0), listener)
 
     def _exchange(self) -> None:
         stopping = self._listener.stopping
+        if self._inbox.concerns(self.command, self.path):
+            self._inbox.serve(self, self._connection, stopping)
+            return
         exchange = Exchange(self, self._connection, self._service, self._journal, stopping)
         fault = exchange.begin(self._script)
         try:

@@ -567,7 +567,7 @@ def test_target_ids_are_percent_decoded(bot: Bot) -> None:
 @pytest.mark.parametrize(
     "method, path",
     [
-        ("POST", "/v2/users/U1/upload"), ("POST", "/v2/users/a/b/files"), ("GET", "/"),
+        ("POST", "/v2/users/U1/upload"), ("POST", "/v2/users/a/b/files"), ("GET", "/nothing"),
         ("POST", "/v2/channels/U1/files"), ("GET", "/v2/users/U1/files"),
         ("POST", "/v2/users//files"), ("DELETE", "/v2/users/U1/files"),
     ],
