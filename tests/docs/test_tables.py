@@ -88,6 +88,7 @@ def test_emulator_tables_have_every_option_and_no_other_name(language: str) -> N
     column = first_column(part(language, "testing", "emulator"))
     listed = {re.sub(r"\(.*", "", name) for name in column}
     options = set(inspect.signature(Emulator).parameters)
+    assert len(listed) == len(column)
     assert options <= listed
     assert [name for name in listed - options if not hasattr(Emulator(), name)] == []
 
@@ -126,6 +127,21 @@ def test_symptoms_and_what_is_tried_again_name_codes(language: str) -> None:
     places = ("README", "symptoms"), ("guide", "timeouts"), ("troubleshooting", "troubleshooting")
     for page, target in places:
         assert re.search(r"\b\d{5,8}\b", part(language, page, target).astext())
+
+
+def test_quoted_messages_are_those_of_the_package(language: str) -> None:
+    said = "\n".join(
+        node.value.lower()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    symptoms = part(language, "troubleshooting", "troubleshooting")
+    texts = [row.children[0].astext() for row in symptoms.findall(nodes.row)]
+    texts.append(part(language, "recipes", "proxy").astext())
+    quoted = {quote for text in texts for quote in re.findall('"([a-zA-Z \',]{12,})"', text)}
+    assert len(quoted) > 8
+    assert [quote for quote in sorted(quoted) if quote.lower() not in said] == []
 
 
 def test_module_map_names_every_module(language: str) -> None:
