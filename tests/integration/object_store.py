@@ -42,12 +42,13 @@ class ObjectStore:
 
     :ivar http, https: its addresses
     :ivar client: boto3's, for the owner of the bucket
+    :ivar ca_file: whom to trust over https
     """
 
     def __init__(self, process: Process, http: str, https: str, ca_file: str) -> None:
         self.http = http
         self.https = https
-        self._ca_file = ca_file
+        self.ca_file = ca_file
         self.client = self.client_for(http)
         wait_until(self._ready, process)
 
@@ -62,7 +63,7 @@ class ObjectStore:
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             region_name="us-east-1",
-            verify=self._ca_file,
+            verify=self.ca_file,
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": "path"},
@@ -120,6 +121,7 @@ class S3Storage:
 
     def __init__(self, store: ObjectStore, *, tls: bool = False) -> None:
         self.client = store.client_for(store.https if tls else store.http)
+        self.ca_file = store.ca_file
         self.urls: List[List[str]] = []
         self.errors: List[str] = []
         self._multipart: Dict[str, str] = {}

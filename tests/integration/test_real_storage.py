@@ -83,8 +83,10 @@ def test_the_object_is_the_file_over_tls(store: ObjectStore, pki: Pki) -> None:
 class Spoiling(S3Storage):
     """Spoils the URLs of the first uploads, from a part on."""
 
-    def __init__(self, store: ObjectStore, *, first: int, uploads: int = 1) -> None:
-        super().__init__(store)
+    def __init__(
+        self, store: ObjectStore, *, first: int, uploads: int = 1, tls: bool = False
+    ) -> None:
+        super().__init__(store, tls=tls)
         self.first = first
         self.uploads = uploads
 
@@ -112,7 +114,11 @@ class Expiring(Spoiling):
         return self.presign(upload_id, part, 1)
 
     def when_spoiled(self, urls: List[str]) -> None:
-        wait_until(lambda: requests.put(urls[-1], data=b"too late", timeout=5).status_code == 403)
+        def refused() -> bool:
+            late = requests.put(urls[-1], data=b"late", timeout=5, verify=self.ca_file)
+            return late.status_code == 403
+
+        wait_until(refused)
 
 
 class Altering(Spoiling):
@@ -122,12 +128,15 @@ class Altering(Spoiling):
         return re.sub("(?<=Signature=)(.)", lambda digit: "1" if digit[1] == "0" else "0", url)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("first, concurrency", [(1, 1), (3, 1), (3, 4)])
 def test_expired_urls_lead_to_one_fresh_prepare(
-    store: ObjectStore, first: int, concurrency: int
+    store: ObjectStore, first: int, concurrency: int, tls: bool
 ) -> None:
-    storage = Expiring(store, first=first)
-    upload(storage, content_of(5), concurrency)
+    storage = Expiring(store, first=first, tls=tls)
+    with requests.Session() as session:
+        session.verify = storage.ca_file
+        upload(storage, content_of(5), concurrency, storage_session=session)
     assert len(storage.urls) == 2
 
 
