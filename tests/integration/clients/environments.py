@@ -88,7 +88,9 @@ def _install_python(directory: Path, requirements: Sequence[str]) -> None:
         return
     venv.create(directory, clear=True, symlinks=True)
     python = str(directory / "bin" / "python")
-    _run([sys.executable, "-m", "pip", "--python", python, "install", "-q", *requirements])
+    # Most of what would be compiled is never imported.
+    _run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile",
+          *requirements])
     _mark(directory, requirements)
 
 
@@ -132,7 +134,6 @@ def variables(home: Path, ca_file: str) -> Dict[str, str]:
     return {
         **given,
         "PYTHONPATH": "",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "SSL_CERT_FILE": ca_file,  # httpx and aiohttp
         "REQUESTS_CA_BUNDLE": ca_file,
         "NODE_EXTRA_CA_CERTS": ca_file,
