@@ -1,4 +1,4 @@
-"""Accepting connections, and letting go of every one of them at once."""
+"""The TCP server: a thread for each connection, all of them ended at once by stop()."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .storage import Storage
 
 
 class Emulator:
-    """A local QQ Bot API and object storage, as strict as the platform.
+    """A local QQ Bot API and object storage, as strict as the platform, or stricter on request.
 
     It listens on loopback from :meth:`start` (or ``with``) to :meth:`stop`::
 

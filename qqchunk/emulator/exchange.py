@@ -1,4 +1,4 @@
-"""One request and its reply on a connection, well-behaved or not."""
+"""One request and its reply: reading the body in steps, answering, breaking off."""
 
 from __future__ import annotations
 

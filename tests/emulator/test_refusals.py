@@ -553,6 +553,8 @@ def test_upload_is_forgotten_after_its_ttl() -> None:
         plan = bot.prepare().json
         bot.prepare()
         assert bot.finish(plan, 1, CONTENT[:100]).status == 400
+        late = bot.put(plan["parts"][0]["presigned_url"], CONTENT[:100])
+        assert b"Request has expired" in late.body
 
 
 # Paths and frames
