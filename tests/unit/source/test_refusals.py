@@ -199,6 +199,11 @@ def test_asynchronous_read_is_refused_and_never_left_unawaited(
         f"cannot upload {make.__name__}, whose read() is asynchronous: give {words}")
 
 
+def test_asynchronous_read_is_refused_before_a_name_is_asked_for() -> None:
+    with pytest.raises(TypeError, match="whose read[(][)] is asynchronous"):
+        open_source(Asynchronous())
+
+
 def test_future_that_read_gives_is_refused() -> None:
     class Future:
         def __await__(self) -> Any: ...
