@@ -61,7 +61,8 @@ class Sessions:
         session = self.api
         tap(session)
         return session.request(
-            "POST", url, json=body, auth=auth, headers=_API_HEADERS, timeout=timeout,
+            "POST", url, json={**body}, auth=auth, timeout=timeout,
+            headers={**_API_HEADERS},  # a copy, like the body: some add to what they are given
             stream=True, allow_redirects=False,
             verify=session.verify,  # if it was set, it is nearer than REQUESTS_CA_BUNDLE
             proxies=self._direct(session, url),

@@ -187,6 +187,24 @@ def test_session_that_overrides_request_is_asked(
                     "complete": "key"}
 
 
+def test_what_a_session_adds_to_a_call_stays_with_that_call(
+    emulator: Emulator, uploader_for: MakeUploader
+) -> None:
+    class Signing(requests.Session):
+        def request(self, method: Any, url: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+            for given in (kwargs["headers"], kwargs["json"]):
+                assert "X-Signature" not in given
+                given["X-Signature"] = "secret"
+            return super().request(method, url, **kwargs)
+
+    with Signing() as session:
+        upload(uploader_for(emulator, session=session))
+    assert emulator.requests[0].headers["X-Signature"] == "secret"
+    emulator.requests.clear()
+    upload(uploader_for(emulator))
+    assert not any("X-Signature" in r.headers for r in emulator.requests)
+
+
 def test_auth_that_answers_a_challenge_does_so_without_a_session_of_the_users() -> None:
     def challenge(peer: Peer) -> None:
         while True:

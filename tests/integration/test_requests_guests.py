@@ -52,6 +52,7 @@ def test_httmock_answers_every_call() -> None:
         assert upload(uploader).file_info == "INFO"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # older vcrpy's
 @pytest.mark.parametrize("several", [False, True], ids=["one uploader", "one each"])
 def test_vcrpy_records_and_plays_two_cassettes_then_none(
     several: bool, tmp_path: Path, uploader_for: MakeUploader
@@ -79,6 +80,7 @@ def test_vcrpy_records_and_plays_two_cassettes_then_none(
         assert emulator.received(upload(uploader).file_info) == CONTENT
 
 
+@pytest.mark.filterwarnings("ignore:Transitional processing:DeprecationWarning")  # of idna
 @pytest.mark.parametrize("methods", [("GET", "HEAD"), ("GET", "POST", "PUT")])
 def test_requests_cache_is_installed_before_and_after(
     methods: Any, emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
