@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import queue
-import time
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator
 
@@ -17,7 +16,7 @@ import requests
 import urllib3
 
 from .connecting import connect, connects_as_urllib3, register
-from .stopping import current
+from .stopping import current, monotonic
 
 #: Seconds that an idle connection is trusted: the shortest limit seen of a NAT on the way, which
 #: then drops all that comes without a word, is a minute.
@@ -162,7 +161,7 @@ def _tapped_pool(base: Any) -> Any:
             if stop and not stop.release() and connection:
                 connection.close()
             if connection:
-                connection.idle_since = time.monotonic()
+                connection.idle_since = monotonic()
             super()._put_conn(connection, *args, **kwargs)
 
     return TappedPool
@@ -206,4 +205,4 @@ def _read_tickets(sock: Any) -> None:
 
 def _is_stale(connection: Any) -> bool:
     idle_since = getattr(connection, "idle_since", -MAX_IDLE)
-    return bool(getattr(connection, "sock", None)) and time.monotonic() - idle_since > MAX_IDLE
+    return bool(getattr(connection, "sock", None)) and monotonic() - idle_since > MAX_IDLE

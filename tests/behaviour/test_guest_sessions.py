@@ -25,9 +25,9 @@ from qqchunk.emulator import Emulator
 from tests.support import Peer, Server
 
 CONTENT = bytes(range(256)) * 1000
-TOKEN_URL = "https://bots.invalid/token"
-API_URL = "https://api.invalid"
-STORAGE_URL = "https://cos.invalid/part_1?q-sign=secret"
+TOKEN_URL = "https://bots.test/token"
+API_URL = "https://api.test"
+STORAGE_URL = "https://cos.test/part_1?q-sign=secret"
 ANSWERS: Dict[str, Dict[str, Any]] = {
     TOKEN_URL: {"access_token": "T", "expires_in": "7200"},
     f"{API_URL}/v2/users/U1/upload_prepare": {

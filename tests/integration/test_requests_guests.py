@@ -33,7 +33,7 @@ def upload(uploader: Uploader, content: bytes = CONTENT) -> Any:
 
 def test_httmock_answers_every_call() -> None:
     httmock = pytest.importorskip("httmock")
-    part = {"index": 1, "presigned_url": "https://cos.invalid/part", "block_size": len(CONTENT)}
+    part = {"index": 1, "presigned_url": "https://cos.test/part", "block_size": len(CONTENT)}
     answers: Dict[str, Any] = {
         "/token": {"access_token": "T", "expires_in": "7200"},
         "/v2/users/U1/upload_prepare": {"upload_id": "u", "parts": [part]},
@@ -47,7 +47,7 @@ def test_httmock_answers_every_call() -> None:
         return {"status_code": 200, "content": json.dumps(answers[url.path])}
 
     with httmock.HTTMock(answer), Uploader(
-        "1", "s", api_url="https://api.invalid", token_url="https://bots.invalid/token", retries=0,
+        "1", "s", api_url="https://api.test", token_url="https://bots.test/token", retries=0,
     ) as uploader:
         assert upload(uploader).file_info == "INFO"
 
