@@ -71,8 +71,10 @@ def _answered(send: Callable[[], requests.Response]) -> requests.Response:
 
 def _read(response: requests.Response) -> bytes:
     limit = MAX_SUCCESS_BODY if response.status_code < 300 else MAX_ERROR_BODY
-    if getattr(response, "_content", False) is not False or not hasattr(response.raw, "stream"):
-        return (response.content or b"")[:limit]  # read by a hook, or made by a mock
+    read = getattr(response, "_content", False) is not False or getattr(
+        response, "_content_consumed", False)
+    if read or not hasattr(response.raw, "stream"):  # by a hook, or made by a mock
+        return (response.content or b"")[:limit]
     body = bytearray()
     for block in response.raw.stream(_READ_SIZE, decode_content=False):
         body += block

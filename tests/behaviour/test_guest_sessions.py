@@ -136,6 +136,15 @@ def test_hook_may_read_the_reply(
         upload(uploader_for(emulator, session=session))
 
 
+def test_hook_that_reads_the_reply_and_keeps_nothing_hears_of_it(
+    emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
+) -> None:
+    session.hooks["response"].append(lambda response, **_: list(response.iter_content(9)) and None)
+    with pytest.raises(RuntimeError, match="already consumed"):
+        upload(uploader_for(emulator, session=session))
+    assert emulator.count("token") == 1
+
+
 def test_hook_that_is_no_list_is_called_too(
     emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
 ) -> None:
