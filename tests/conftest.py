@@ -45,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_unconfigure() -> None:
+    if "MUTANT_UNDER_TEST" in os.environ:
+        return  # mutmut runs the tests in its own process, and goes on
     # A thread that nobody joined would keep the process alive for ever, after the last test.
     with contextlib.suppress(AttributeError, OSError, ValueError):
         faulthandler.dump_traceback_later(SECONDS_TO_EXIT, exit=True, file=sys.__stderr__)

@@ -470,3 +470,66 @@ def test_puts_are_counted_over_all_plans() -> None:
     first = part().being_put().being_put()
     second = part(last=True).after_another_plan(first, START).being_put()
     assert (first.puts, second.puts, second.sent_again) == (2, 3, False)
+
+
+def test_part_that_was_never_confirmed_ends_with_the_last_answer_and_what_helps() -> None:
+    busy = ApiError(
+        "busy", http_status=400, code=7, err_code=40093001, trace_id="T", file_name="a.mp4",
+        file_size=5, again=Again.BUSY)
+    state = part(last=True, sent_again=True, polled=9.4).sent(START).state
+    after = state.finish_failed(busy, START).state.finish_failed(busy, START + 0.6)
+    error = after.error
+    assert isinstance(error, PartFinishTimeoutError)
+    assert after.step is Step.FAIL
+    assert str(error) == (
+        "a.mp4, finish: part 3 of 7: the platform answered 40093001 (busy or failed) for 10 s, "
+        "also after the part was sent again - try again later")
+    assert (error.stage, error.http_status, error.code, error.err_code, error.trace_id) == (
+        "finish", 400, 7, 40093001, "T")
+    assert (error.part_index, error.retryable) == (3, True)
+    assert error.waited == pytest.approx(10.0)
+
+
+def test_time_of_polling_under_an_earlier_plan_counts_up_to_its_end() -> None:
+    state = part(polled=1.0, puts=2).sent(START).state.finish_failed(BUSY_PART, START).state
+    after = part(last=True).after_another_plan(state, START + 3.0)
+    assert (after.polled, after.sent_again, after.puts) == (4.0, True, 2)
+
+
+SENT = part().sent(START).state
+SPENT = part(sent_again=True, polled=9.0).sent(START).state.finish_failed(BUSY_PART, START).state
+POLLED = part().sent(START).state.finish_failed(BUSY_PART, START).state
+
+
+@pytest.mark.parametrize("after, step, due", [
+    (part().put_failed(BROKEN, START), Step.PUT, START + 1.0),
+    (part().put_failed(at_storage(403), START), Step.PREPARE, START),
+    (part(retries=0).put_failed(BROKEN, START), Step.PREPARE, START),
+    (part().put_failed(BROKEN, START + 3001.0), Step.PREPARE, START + 3001.0),
+    (part(last=True).put_failed(at_storage(403), START), Step.FAIL, START),
+    (part().put_failed(at_storage(404), START), Step.FAIL, START),
+    (SENT.finish_failed(BROKEN, START), Step.FINISH, START + 1.0),
+    (SENT.finish_failed(BUSY_PART, START), Step.FINISH, START + 1.0),
+    (SENT.finish_failed(refused(10000), START), Step.FAIL, START),
+    (POLLED.finish_failed(BUSY_PART, START + 8.0), Step.PUT, START + 8.0),
+    (SPENT.finish_failed(BUSY_PART, START + 1.0), Step.PREPARE, START + 1.0),
+])
+def test_step_of_a_part_is_due_in_time_and_says_what_led_to_it(
+    after: Next[PartState], step: Step, due: float
+) -> None:
+    assert (after.step, after.due, after.state.index) == (step, due, 3)
+    assert isinstance(after.error, UploadError)
+
+
+def test_fresh_prepare_of_a_call_is_due_at_once_and_says_what_led_to_it() -> None:
+    error = refused(850027, stage="complete")
+    after = call("complete", retries=0).failed(error, START)
+    assert (after.step, after.due, after.error) == (Step.PREPARE, START, error)
+    assert after.state.stage == "complete"
+
+
+def test_part_that_is_sent_again_has_all_attempts_anew() -> None:
+    state = part().put_failed(BROKEN, START).state.sent(START).state
+    state = state.finish_failed(BUSY_PART, START).state
+    after = state.finish_failed(BUSY_PART, START + 8.0)
+    assert put_in_vain(after.state, BROKEN) == (TWICE, Step.PREPARE)
