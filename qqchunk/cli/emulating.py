@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DEMO_SIZE = 8 << 20  # bytes of the file that the demo makes up
 _DEMO_BLOCK_SIZE = 1 << 20  # bytes; small, so that there are several parts to show
+_PAGE_TIME = 10.0  # seconds for the browser to come
 _OPENID = "0123456789ABCDEF0123456789ABCDEF"
 
 
@@ -162,7 +163,7 @@ def _open_page(emulator: Emulator) -> None:
 
     if not webbrowser.open(emulator.inbox_url):
         streams.say(f"there is no browser to open: go to {emulator.inbox_url}")
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + _PAGE_TIME
     while not emulator.open_connections and time.monotonic() < give_up:
         time.sleep(0.1)
 

@@ -15,6 +15,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+import webbrowser
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
@@ -367,6 +369,46 @@ def test_demo_uploads_the_file_named(run: Run, photo: pathlib.Path) -> None:
     status, _, err = run("demo", photo)
     assert status == 0
     assert "received photo.png whole: 2.0 KB" in err
+
+
+def test_demo_names_the_way_to_see_it_arrive(run: Run, photo: pathlib.Path) -> None:
+    assert "see it arrive in a browser with: qqchunk demo --open" in run("demo", photo)[2]
+
+
+def test_demo_in_a_browser_stays_until_ctrl_c(
+    run: Run, photo: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: List[str] = []
+
+    def look(url: str) -> bool:
+        with urllib.request.urlopen(url, timeout=5) as page:
+            shown.append(page.read().decode())
+        return True
+
+    def ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webbrowser, "open", look)
+    monkeypatch.setattr(emulating, "_PAGE_TIME", 0.1)
+    monkeypatch.setattr(emulating, "_wait_for_ctrl_c", ctrl_c)
+    status, out, err = run("demo", photo, "--open")
+    assert (status, len(out.splitlines())) == (0, 1)
+    assert "<title>qqchunk inbox</title>" in shown[0]
+    assert re.search(r"see it at http://127\.0\.0\.1:\d+/ until Ctrl-C", err)
+
+
+def test_demo_without_a_browser_says_where_the_page_is(
+    run: Run, photo: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    monkeypatch.setattr(emulating, "_PAGE_TIME", 0.1)
+    monkeypatch.setattr(emulating, "_wait_for_ctrl_c", ctrl_c)
+    status, _, err = run("demo", photo, "--open", "--quiet")
+    assert status == 0
+    assert "there is no browser to open: go to http://127.0.0.1:" in err
 
 
 def test_demo_fails_if_something_else_arrived(

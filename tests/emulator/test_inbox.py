@@ -259,9 +259,9 @@ def test_every_file_is_sandboxed_and_not_guessed_at(page: Page, uploader: Upload
 
 
 def test_name_of_a_file_stays_in_its_header(page: Page, uploader: Uploader) -> None:
-    uploader.upload("c2c", "U", PNG, file_name='假";\u2028 x.png')
-    disposition = page.file('假_;\u2028 x.png').headers["Content-Disposition"]
-    assert disposition == "inline; filename*=UTF-8''%E5%81%87_%3B%E2%80%A8%20x.png"
+    uploader.upload("c2c", "U", PNG, file_name='假";, x.png')
+    disposition = page.file('假_;, x.png').headers["Content-Disposition"]
+    assert disposition == "inline; filename*=UTF-8''%E5%81%87_%3B%2C%20x.png"
 
 
 @pytest.mark.parametrize("asked, status, content, content_range", [
