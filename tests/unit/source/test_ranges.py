@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import pathlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterator, List
 
@@ -60,6 +61,29 @@ def test_users_position_stays_without_pread(
     with open(path, "rb", buffering=0) as file:
         file.seek(1000)
         assert upload(file) == LARGE
+        assert file.tell() == 1000
+
+
+def test_sources_of_one_open_file_do_not_disturb_each_other_without_pread(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pread")
+    read = os.read
+
+    def read_slowly(descriptor: int, length: int) -> bytes:
+        time.sleep(0.0001)
+        return read(descriptor, length)
+
+    monkeypatch.setattr(os, "read", read_slowly)
+
+    def read_all(_: int) -> bytes:
+        with open_source(file) as source:
+            return b"".join(source.read_at(at, 50_000) for at in range(0, source.size, 50_000))
+
+    with open(path, "rb", buffering=0) as file:
+        file.seek(1000)
+        with ThreadPoolExecutor(8) as executor:
+            assert list(executor.map(read_all, range(8))) == [LARGE] * 8
         assert file.tell() == 1000
 
 
