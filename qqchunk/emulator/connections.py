@@ -106,6 +106,10 @@ class Listener(socketserver.TCPServer):
         self._acceptor = threading.Thread(target=self._accept, name="emulator-accept", daemon=True)
 
     def run(self) -> None:
+        """Begin to accept.
+
+        :raises RuntimeError: if no thread can be started
+        """
         self._acceptor.start()
 
     @property
@@ -138,7 +142,11 @@ class Listener(socketserver.TCPServer):
                 daemon=True,
             )
             self._living[connection] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are to be had: the client may come again
+            connection.reset_on_close()
+            self._forget(connection)
 
     def _attend(self, connection: Connection) -> None:
         try:
@@ -146,15 +154,19 @@ class Listener(socketserver.TCPServer):
         except OSError:
             pass  # the client went away, or the emulator stops
         finally:
-            connection.close()
-            with self._lock:
-                del self._living[connection]
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        connection.close()
+        with self._lock:
+            del self._living[connection]
 
     def stop(self) -> None:
         """Stop accepting, cut every connection, wait for every thread."""
         self.stopping.set()
         self._wake_writer.send(b"x")
-        self._acceptor.join(JOIN_TIMEOUT)
+        if self._acceptor.is_alive():  # else run() failed
+            self._acceptor.join(JOIN_TIMEOUT)
         self.server_close()
         with self._lock:
             living = dict(self._living)

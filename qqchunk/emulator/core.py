@@ -119,7 +119,11 @@ class Emulator:
             storage_host = self.behaviour.storage_host or self._address[0]
             self._service.local_storage.url = self._url(storage_host)
             self._listener = listener
-            listener.run()
+            try:
+                listener.run()
+            except RuntimeError:
+                self.stop()
+                raise
         return self
 
     def stop(self) -> None:
