@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 import time
+from concurrent.futures import thread as pools
 from typing import Protocol, Set
 
 from ..net.stopping import monotonic
@@ -30,11 +32,11 @@ running: Set[Call] = set()
 
 
 def _end_calls() -> None:
-    """Wait for the calls of threads that are no daemons, then stop what still runs."""
+    """Wait for the calls of threads that Python waits for, then stop all others."""
     until = 0.0
     try:
         while True:
-            if any(not call.thread.daemon for call in list(running)):
+            if any(_is_waited_for(call.thread) for call in list(running)):
                 until = monotonic() + _BETWEEN_UPLOADS
             if monotonic() >= until:
                 break
@@ -47,6 +49,12 @@ def _end_calls() -> None:
                 call.close("the program is ending")
                 call.begin_stop()
             time.sleep(_TURN)
+
+
+def _is_waited_for(thread: threading.Thread) -> bool:
+    if sys.version_info < (3, 9):  # where atexit comes after the other threads
+        return thread in pools._threads_queues
+    return not thread.daemon
 
 
 try:

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional, Protocol, TypeVar
 
 from ..errors import AuthenticationError, UploadCancelledError, UploadDeadlineError, UploadError
@@ -79,8 +79,6 @@ class Operation:
     def add_workers(self, *sizes: int) -> Workers:
         """Return more workers, for use by one of ours; they are stopped with the call.
 
-        :param sizes: those of their pools
-
         :raises Aborted: if the call has been stopped already
         """
         workers = Workers(*sizes, own_thread=True)
@@ -88,9 +86,12 @@ class Operation:
         self.stop_signal.check()  # a stop between the two did not see the new ones
         return workers
 
-    def submit(self, do: Callable[..., _T], *args: Any) -> Work[_T]:
+    def submit(self, do: Callable[..., _T], *args: Any, pool: int = _CALLS) -> Work[_T]:
         """Let a thread do this in the background."""
-        return self._workers.submit(_CALLS, do, *args)
+        with suppress(Aborted):
+            return self._workers.submit(pool, do, *args)
+        self.check()  # which says what stopped it
+        raise Aborted
 
     def wait_for(self, work: Work[_T]) -> _T:
         """Return the result of *work*, or raise what stops the call meanwhile."""
@@ -98,7 +99,7 @@ class Operation:
             self.check()
             self._workers.next_done(TURN)
         if isinstance(work.failure, Aborted):
-            self.check()  # which stopped it
+            self.check()
         return work.result()
 
     def run(self, do: Callable[..., _T], *args: Any) -> _T:
@@ -107,7 +108,7 @@ class Operation:
 
     def run_for_cache(self, do: Callable[[], _T]) -> _T:
         """The same, on the one thread that works with the caller's cache."""
-        return self.wait_for(self._workers.submit(_CACHE, do))
+        return self.wait_for(self.submit(do, pool=_CACHE))
 
     def check(self, token: Optional[Work[Any]] = None) -> None:
         """Report progress, end exchanges that take too long, and raise what stops the call.
@@ -182,6 +183,7 @@ class RunningCalls:
         self._transport = transport
         self._sessions = sessions
         self._close = weakref.finalize(owner, sessions.close)
+        self._close.atexit = False  # others may have work for it there
         self._lock = threading.RLock()  # a signal handler may call close() while we hold it
         _all.add(self)
 
