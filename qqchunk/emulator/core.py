@@ -130,10 +130,8 @@ class Emulator:
         """Stop listening, cut every connection, end every thread."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            try:
-                listener.stop()
-            finally:
-                self._accepted_before += listener.accepted
+            listener.stop()
+            self._accepted_before += listener.accepted
 
     def __enter__(self) -> "Emulator":
         return self.start()
