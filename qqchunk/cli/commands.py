@@ -133,7 +133,7 @@ def _give(text: str, done: str) -> int:
     try:
         streams.write(text)
     except streams.OutputLost as lost:
-        streams.say(f"{done} - {lost or 'nobody reads standard output'}")
+        streams.say(f"{done} - {str(lost) or 'nobody reads standard output'}")
     return 0
 
 

@@ -51,7 +51,7 @@ def run_emulator(arguments: argparse.Namespace) -> int:
         try:
             streams.write("\n".join(_exports(emulator, arguments.shell, name)))
         except streams.OutputLost as lost:
-            streams.say(f"the exports are lost - {lost or 'nobody reads standard output'}")
+            streams.say(f"the exports are lost - {str(lost) or 'nobody reads standard output'}")
         url = emulator.inbox_url.replace("//0.0.0.0:", f"//{name}:", 1)
         say(arguments, f"the emulator serves until Ctrl-C; see what arrives at {url}")
         _wait_for_ctrl_c()

@@ -115,9 +115,11 @@ _ADVICE = {
 
 
 def _in_words(error: OSError) -> str:
-    what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+    if error.filename is None:
+        return str(error)
+    what = f"{error.filename or 'no name'}: {error.strerror}"
     advice = _ADVICE.get(type(error))
-    return f"{what} - {advice}" if advice and error.filename is not None else what
+    return f"{what} - {advice}" if advice else what
 
 
 def _exit_status(error: UploadError) -> int:

@@ -163,7 +163,7 @@ def test_upload_whose_reader_left_is_done(
         [*command, "--quiet"], env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert done.returncode == 0
-    assert b"the file is uploaded" in done.stderr
+    assert b"its file_info is lost - nobody reads standard output" in done.stderr
     assert emulator.count("complete") == 1
 
 
