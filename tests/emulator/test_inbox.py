@@ -373,3 +373,20 @@ def test_body_that_is_too_long_is_not_read(page: Page) -> None:
         sock.sendall(
             b"POST /inbox/arm HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_bad_manners_are_told_with_their_reason() -> None:
+    with Emulator() as emulator:
+        page = Page(emulator)
+        with page.session:
+            bot = {"appId": emulator.app_id, "clientSecret": emulator.client_secret}
+            token = requests.post(emulator.token_url, json=bot, timeout=10).json()["access_token"]
+            md5, sha1 = hashlib.md5(b"x").hexdigest(), hashlib.sha1(b"x").hexdigest()
+            prepared = requests.post(
+                f"{emulator.api_url}/v2/users/U/upload_prepare", timeout=10,
+                headers={"Authorization": f"QQBot {token}"},
+                json={"file_type": 1, "file_size": "1", "file_name": "picture", "md5": md5,
+                      "sha1": sha1, "md5_10m": md5})
+            row = page.state()["requests"][0]
+    assert prepared.status_code == row["status"] == 200
+    assert "extension" in row["manners"][0]
