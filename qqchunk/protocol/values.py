@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from posixpath import splitext
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, Optional
 from urllib.parse import quote
 
 Json = Dict[str, Any]
@@ -77,33 +77,6 @@ def clean_file_name(name: str) -> str:
 def guess_file_type(name: str) -> FileType:
     """Return the file type that fits the extension of *name*; ``FILE`` for all it does not know."""
     return _TYPE_BY_EXTENSION.get(splitext(name)[1].lower(), FileType.FILE)
-
-
-def check_chat_type(value: Union[str, ChatType]) -> ChatType:
-    """Return *value* as a :class:`ChatType`.
-
-    :raises ValueError: if it is neither ``"c2c"`` nor ``"group"``
-    """
-    try:
-        return ChatType(value)
-    except ValueError:
-        pass
-    raise ValueError(f"chat_type must be 'c2c' or 'group', not {value!r}")
-
-
-def check_file_type(value: Union[int, FileType]) -> FileType:
-    """Return *value* as a :class:`FileType`.
-
-    :raises TypeError: if it is not an int
-    :raises ValueError: if it is not 1, 2, 3 or 4
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"file_type must be a FileType or 1-4, not {value!r}")
-    try:
-        return FileType(value)
-    except ValueError:
-        pass
-    raise ValueError(f"file_type must be a FileType or 1-4, not {value!r}")
 
 
 def chat_path(chat_type: ChatType, target_id: str) -> str:

@@ -1,36 +1,16 @@
-"""What an ``Uploader`` is told, checked before anything is sent."""
+"""Every check of what a user gives, before anything is sent."""
 
 from __future__ import annotations
 
-import os
-import re
-from contextlib import ExitStack, contextmanager
-from posixpath import basename
-from typing import Any, Iterator, Optional, Tuple, Union
-from urllib.parse import unquote, urlsplit
+from typing import Any, Callable, Optional, Protocol, Tuple, Union
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
 
 from ..net.sessions import Timeout
-from ..protocol.calls import Upload, url_call
 from ..protocol.retry import Policy
-from ..protocol.values import (
-    Call,
-    ChatType,
-    FileType,
-    Secret,
-    chat_path,
-    check_chat_type,
-    check_file_type,
-    clean_file_name,
-    guess_file_type,
-)
-from ..source.naming import find_name
-from ..source.opening import open_source
-from ..source.ranges import Source
-from .operation import Operation
-from .progress import Bar, Callback, Reporter, check_progress
+from ..protocol.values import ChatType, FileType, Secret
 
 _MAX_SECONDS = 10 ** 9  # thirty years; the limits of sockets and events are not far above
 
@@ -177,74 +157,90 @@ def check_policy(retries: object, backoff: object) -> Policy:
     return Policy(check_count("retries", retries, 0), check_number("backoff", backoff))
 
 
-def mask_file_info(file: Any) -> Any:
-    """Return *file*; a ``file_info`` that somebody takes for a path does not show from here on."""
-    looks_like_one = isinstance(file, str) and re.fullmatch(r"[A-Za-z0-9+/_=-]{40,}", file)
-    return Secret(file) if looks_like_one and not os.path.lexists(file) else file
+def check_chat_type(value: Union[str, ChatType]) -> ChatType:
+    """Return *value* as a :class:`ChatType`.
 
-
-@contextmanager
-def opened_upload(
-    operation: Operation,
-    chat_type: Union[str, ChatType],
-    target_id: str,
-    file: Any,
-    file_type: Union[None, int, FileType],
-    file_name: Optional[str],
-    progress: Union[None, bool, Callback],
-    max_file_size: int,
-) -> Iterator[Tuple[Upload, Source]]:
-    """Check the arguments, open the file, and tell *operation* what it is about.
-
-    :raises TypeError: an argument of a wrong type
-    :raises ValueError: an argument of a wrong value
-    :raises OSError: the file cannot be read
-    :raises ImportError: a bar is wanted and tqdm is not installed
-    :raises UploadFileTooLargeError: over *max_file_size* bytes
+    :raises ValueError: if it is neither ``"c2c"`` nor ``"group"``
     """
-    if isinstance(file, Secret):
-        raise ValueError("this looks like a file_info, which is no path: to send an uploaded file "
-                         "again, pass the UploadResult to send()")
-    chat = check_chat_type(chat_type)
-    chat_path(chat, target_id)  # refuses a bad target before the file is touched
-    kind = None if file_type is None else check_file_type(file_type)
-    callback = check_progress(progress)
-    given = _check_file_name(file_name) or find_name(file)
-    name = clean_file_name(given) if given else None
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(
-            file, name, max_size=max_file_size, check=operation.check))
-        stack.callback(operation.stop)  # before the source is closed under those who read it
-        operation.file_name, operation.file_size = source.name, source.size
-        if isinstance(callback, Bar):
-            callback.open(source.name, source.size)
-            stack.callback(callback.close)
-        operation.reporter = Reporter(callback, source.size)
-        kind = kind or guess_file_type(source.name)
-        yield Upload(chat, target_id, kind, source.name, source.size), source
+    try:
+        return ChatType(value)
+    except ValueError:
+        pass
+    raise ValueError(f"chat_type must be 'c2c' or 'group', not {value!r}")
 
 
-def checked_url_call(
-    chat_type: Union[str, ChatType],
-    target_id: str,
-    url: str,
-    file_type: Union[None, int, FileType],
-    file_name: Optional[str],
-) -> Call:
-    """Return the call that lets the platform download *url*.
+def check_file_type(value: Union[int, FileType]) -> FileType:
+    """Return *value* as a :class:`FileType`.
 
-    :raises TypeError: an argument of a wrong type
-    :raises ValueError: an argument of a wrong value
+    :raises TypeError: if it is not an int
+    :raises ValueError: if it is not 1, 2, 3 or 4
     """
-    chat = check_chat_type(chat_type)
-    secret_url = Secret(check_url("url", url))
-    name = clean_file_name(
-        _check_file_name(file_name) or unquote(basename(urlsplit(secret_url).path)))
-    kind = guess_file_type(name) if file_type is None else check_file_type(file_type)
-    return url_call(chat, target_id, secret_url, kind, name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"file_type must be a FileType or 1-4, not {value!r}")
+    try:
+        return FileType(value)
+    except ValueError:
+        pass
+    raise ValueError(f"file_type must be a FileType or 1-4, not {value!r}")
 
 
-def _check_file_name(file_name: object) -> Optional[str]:
+def check_file_name(file_name: object) -> Optional[str]:
+    """Return *file_name*, which may be None.
+
+    :raises TypeError: if it is no text
+    """
     if file_name is not None and not isinstance(file_name, str):
         raise TypeError(f"file_name must be text, not {type(file_name).__name__}")
     return file_name
+
+
+def check_progress(progress: Any) -> Union[None, bool, Callable[[Any], object]]:
+    """Return a callable, True for a bar, or None.
+
+    :raises TypeError: if *progress* is neither a bool nor callable
+    """
+    if progress is None or progress is False:
+        return None
+    if not callable(progress) and progress is not True:
+        raise TypeError(f"progress must be True or callable, not {type(progress).__name__}")
+    return progress  # type: ignore[no-any-return]  # one of the three
+
+
+class Cancel(Protocol):
+    """What ``cancel`` may be: ``threading.Event``, ``multiprocessing.Event``, …"""
+
+    def is_set(self) -> bool: ...
+
+
+def check_cancel(cancel: Optional[Cancel]) -> Optional[Cancel]:
+    """Return *cancel*, which may be None.
+
+    :raises TypeError: if it has no ``is_set()``
+    """
+    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+        raise TypeError(f"cancel must have is_set(), as threading.Event does, not {cancel!r}")
+    return cancel
+
+
+def check_deadline(deadline: Optional[float]) -> Optional[float]:
+    """Return *deadline*, which may be None.
+
+    :raises TypeError: if it is no number
+    :raises ValueError: if it is not a number of seconds: a point in time, for example
+    """
+    if deadline is not None:
+        if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
+            raise TypeError(f"deadline must be a number of seconds, not {deadline!r}")
+        if not abs(deadline) <= _MAX_SECONDS:
+            raise ValueError(f"deadline must be a number of seconds, not {deadline}")
+    return deadline
+
+
+def check_texts(**texts: object) -> None:
+    """Make sure that each is text or None.
+
+    :raises TypeError: if one is not
+    """
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be text, not {type(value).__name__}")

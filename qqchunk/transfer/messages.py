@@ -17,7 +17,7 @@ from ..protocol.ladder import Step
 from ..protocol.replies import plain, unwrap
 from ..protocol.results import UploadResult
 from ..protocol.values import ChatType, Reply
-from .arguments import check_count
+from .arguments import check_count, check_texts
 from .operation import Operation
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,7 @@ class Message:
         :raises TypeError: an argument of a wrong type
         :raises ValueError: both *msg_id* and *event_id*, or a *msg_seq* below 0
         """
-        for name, value in (("content", content), ("msg_id", msg_id), ("event_id", event_id)):
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"{name} must be text, not {type(value).__name__}")
+        check_texts(content=content, msg_id=msg_id, event_id=event_id)
         if msg_id is not None and event_id is not None:
             raise ValueError("a message replies to a msg_id or to an event_id, not to both")
         # Not 1: that is what the bot's text reply to the same message will have.

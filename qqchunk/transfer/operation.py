@@ -12,28 +12,22 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional, Protocol, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, TypeVar
 
 from ..errors import AuthenticationError, UploadCancelledError, UploadDeadlineError, UploadError
 from ..net.sessions import Sessions
 from ..net.stopping import Aborted, monotonic
 from ..net.transport import Transport
+from .arguments import Cancel, check_cancel, check_deadline
 from .exiting import running
 from .progress import Reporter
 from .workers import JOIN_TIMEOUT, Work, Workers, check_not_nested
 
 TURN = 0.05  # seconds between two looks at what may stop the call
-_MAX_DEADLINE = 1e9  # seconds, 30 years; more is a mistake, a point in time for example
 
 _CALLS, _CACHE = 0, 1  # pools of the call's own workers
 
 _T = TypeVar("_T")
-
-
-class Cancel(Protocol):
-    """What ``cancel`` may be: ``threading.Event``, ``multiprocessing.Event``, …"""
-
-    def is_set(self) -> bool: ...
 
 
 class Operation:
@@ -50,21 +44,14 @@ class Operation:
     def __init__(
         self, cancel: Optional[Cancel], deadline: Optional[float], owner: object
     ) -> None:
-        if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-            raise TypeError(f"cancel must have is_set(), as threading.Event does, not {cancel!r}")
-        if deadline is not None:
-            if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
-                raise TypeError(f"deadline must be a number of seconds, not {deadline!r}")
-            if not abs(deadline) <= _MAX_DEADLINE:
-                raise ValueError(f"deadline must be a number of seconds, not {deadline}")
         self.owner = owner
         self.thread = threading.current_thread()
         self.stage = "open"
         self.file_name: Optional[str] = None
         self.file_size: Optional[int] = None
         self.reporter = Reporter(None, 0)
-        self._cancel = cancel
-        self._deadline = deadline
+        self._cancel = check_cancel(cancel)
+        self._deadline = check_deadline(deadline)
         self._end = math.inf if deadline is None else monotonic() + deadline
         self._closed = ""
         self._give_up: Optional[float] = None

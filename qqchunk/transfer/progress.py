@@ -7,7 +7,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Optional, Union
+from typing import Any, Callable, Iterator, List, Optional
 
 _SHOWN = {  # the stages of Progress
     "hash": "hashing",
@@ -176,18 +176,3 @@ class Bar:
                 for value in frame.f_locals.values():
                     if self._tqdm is not None and isinstance(value, self._tqdm):
                         value.disable = True  # a half-made one, too, tries again when collected
-
-
-def check_progress(progress: Union[None, bool, Callback]) -> Union[None, Bar, Callback]:
-    """Return what to call, a new bar for True, or None.
-
-    :raises TypeError: if *progress* is neither a bool nor callable
-    :raises ImportError: if it is True and tqdm is not installed
-    """
-    if progress is None or progress is False:
-        return None
-    if progress is True:
-        return Bar()
-    if not callable(progress):
-        raise TypeError(f"progress must be True or callable, not {type(progress).__name__}")
-    return progress

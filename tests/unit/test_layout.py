@@ -25,7 +25,6 @@ MAY_IMPORT: Dict[str, Set[str]] = {
 }
 FACES = {"__init__", "__main__"}
 MOST_LINES = 250
-STILL_LONG = {"transfer.arguments", "uploader"}
 
 # What may not be imported anywhere but where it is named.
 OPTIONAL = {"tqdm": {"transfer.progress"}, "pytest": {"emulator.pytest_plugin"}}
@@ -122,7 +121,7 @@ def test_emulator_uses_the_standard_library_only() -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_module_can_be_read_at_one_sitting(module: str) -> None:
     lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-    assert lines <= MOST_LINES or module in STILL_LONG, lines
+    assert lines <= MOST_LINES, lines
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONAL))

@@ -15,8 +15,6 @@ from qqchunk.protocol.values import (
     FileType,
     Secret,
     chat_path,
-    check_chat_type,
-    check_file_type,
     clean_file_name,
     guess_file_type,
 )
@@ -133,38 +131,7 @@ def test_file_types_have_the_platforms_numbers() -> None:
         ("IMAGE", 1), ("VIDEO", 2), ("VOICE", 3), ("FILE", 4)]
 
 
-@pytest.mark.parametrize("value", [1, 2, 3, 4, FileType.VOICE])
-def test_file_type_may_be_a_number(value: int) -> None:
-    assert check_file_type(value) is FileType(value)
-
-
-@pytest.mark.parametrize("value", [0, 5, -1, 10 ** 30])
-def test_number_that_is_no_file_type_is_refused(value: int) -> None:
-    with pytest.raises(ValueError, match="^file_type must be a FileType or 1-4, not ") as caught:
-        check_file_type(value)
-    assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize("value", [True, "1", "image", 1.0, None, b"1", [1]])
-def test_other_than_a_number_is_no_file_type(value: Any) -> None:
-    with pytest.raises(TypeError, match="^file_type must be a FileType or 1-4, not "):
-        check_file_type(value)
-
-
 # Chats
-
-
-def test_chat_types_have_the_platforms_names() -> None:
-    assert check_chat_type("c2c") is ChatType.C2C
-    assert check_chat_type("group") is ChatType.GROUP
-    assert check_chat_type(ChatType.GROUP) is ChatType.GROUP
-
-
-@pytest.mark.parametrize("value", ["C2C", "user", "users", "groups", "channel", "", None, 1, []])
-def test_unknown_chat_type_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="^chat_type must be 'c2c' or 'group', not ") as caught:
-        check_chat_type(value)
-    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("chat_type, target, path", [

@@ -12,12 +12,16 @@ import requests
 import responses
 
 from qqchunk import Uploader, UploadResult
+from qqchunk.protocol.values import ChatType, FileType
 from qqchunk.transfer.arguments import (
     check_auth,
+    check_chat_type,
     check_count,
     check_credentials,
+    check_file_type,
     check_number,
     check_policy,
+    check_progress,
     check_timeout,
     check_url,
 )
@@ -350,3 +354,51 @@ def test_count_may_be_the_least() -> None:
 def test_policy_has_the_numbers_it_was_given() -> None:
     policy = check_policy(7, 3)
     assert (policy.retries, policy.backoff) == (7, 3.0)
+
+
+# What a call is told
+
+
+@pytest.mark.parametrize("value, given", [
+    (None, None), (False, None), (True, True), (print, print),
+])
+def test_progress_is_a_bar_a_callable_or_none(value: Any, given: Any) -> None:
+    assert check_progress(value) is given
+
+
+@pytest.mark.parametrize("value", [1, 0, "bar", [], object()])
+def test_any_other_progress_is_refused(value: Any) -> None:
+    kind = type(value).__name__
+    with pytest.raises(TypeError, match=f"^progress must be True or callable, not {kind}$"):
+        check_progress(value)
+
+
+@pytest.mark.parametrize("value", [1, 2, 3, 4, FileType.VOICE])
+def test_file_type_may_be_a_number(value: int) -> None:
+    assert check_file_type(value) is FileType(value)
+
+
+@pytest.mark.parametrize("value", [0, 5, -1, 10 ** 30])
+def test_number_that_is_no_file_type_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match="^file_type must be a FileType or 1-4, not ") as caught:
+        check_file_type(value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", [True, "1", "image", 1.0, None, b"1", [1]])
+def test_other_than_a_number_is_no_file_type(value: Any) -> None:
+    with pytest.raises(TypeError, match="^file_type must be a FileType or 1-4, not "):
+        check_file_type(value)
+
+
+def test_chat_types_have_the_platforms_names() -> None:
+    assert check_chat_type("c2c") is ChatType.C2C
+    assert check_chat_type("group") is ChatType.GROUP
+    assert check_chat_type(ChatType.GROUP) is ChatType.GROUP
+
+
+@pytest.mark.parametrize("value", ["C2C", "user", "users", "groups", "channel", "", None, 1, []])
+def test_unknown_chat_type_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="^chat_type must be 'c2c' or 'group', not ") as caught:
+        check_chat_type(value)
+    assert caught.value.__context__ is None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, List, Optional
+from typing import List, Optional
 
 import pytest
 
-from qqchunk.transfer.progress import INTERVAL, Bar, Progress, Reporter, check_progress
+from qqchunk.transfer.progress import INTERVAL, Bar, Progress, Reporter
 
 
 class Clock:
@@ -207,42 +207,15 @@ def test_exception_of_the_callback_goes_through() -> None:
         Reporter(bad, 100).tell()
 
 
-# The argument
-
-
-@pytest.mark.parametrize("value", [None, False])
-def test_no_progress_is_wanted(value: Any) -> None:
-    assert check_progress(value) is None
-
-
-def test_true_is_a_bar_of_its_own() -> None:
-    first, second = check_progress(True), check_progress(True)
-    assert isinstance(first, Bar) and isinstance(second, Bar)
-    assert first is not second
-
-
-def test_callable_is_called_as_it_is() -> None:
-    assert check_progress(print) is print
-
-
-@pytest.mark.parametrize("value", [1, 0, "bar", [], object()])
-def test_anything_else_is_refused(value: Any) -> None:
-    kind = type(value).__name__
-    with pytest.raises(TypeError, match=f"^progress must be True or callable, not {kind}$"):
-        check_progress(value)
-
-
 def test_bar_without_tqdm_is_an_import_error_that_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(ImportError) as caught:
-        check_progress(True)
+        Bar()
     assert str(caught.value) == (
         "progress=True needs tqdm: pip install 'qqchunk[progress]', or give a callable")
     assert caught.value.__context__ is None
-    assert check_progress(None) is None
-    assert check_progress(print) is print
 
 
 # The bar, with the real tqdm

@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 import pytest
 
-from qqchunk.transfer.environment import fill_from_environment
+from qqchunk.transfer.settings import fill_from_environment
 
 BOT = {"QQ_BOT_APP_ID": "1", "QQ_BOT_CLIENT_SECRET": "s"}
 HOSTS = {"QQ_BOT_API_URL": "http://api", "QQ_BOT_TOKEN_URL": "http://token/t"}
