@@ -129,10 +129,10 @@ class Uploader:
         :raises ImportError: ``progress=True`` without tqdm
         :raises RuntimeError: the uploader is closed
         """
-        file = mask_file_info(file)
+        file, settings = mask_file_info(file), self._settings
         with self._calls.operation(cancel, deadline) as operation:
             with opened_upload(
-                operation, self._settings, chat_type, target_id, file, file_type, file_name, progress
+                operation, settings, chat_type, target_id, file, file_type, file_name, progress
             ) as (upload, source):
                 result = self._upload(operation, upload, source)
                 operation.reporter.tell(final=True)

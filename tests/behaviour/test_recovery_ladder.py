@@ -61,7 +61,7 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     waited: List[float] = []
     monkeypatch.setattr(StopSignal, "wait", lambda self, delay: waited.append(delay))
     monkeypatch.setattr(
-        "qqchunk.uploader.Transport", functools.partial(Transport, clock=lambda: sum(waited)))
+        "qqchunk.transfer.settings.Transport", functools.partial(Transport, clock=lambda: sum(waited)))
     return waited
 
 
