@@ -73,11 +73,10 @@ class Settings:
     ) -> Settings:
         """Check what an ``Uploader`` was given.
 
-        :param client_secret: as :func:`.arguments.masked` gives it
+        :param client_secret, auth: as ``masked`` and ``check_auth`` of *arguments* give them
         :raises TypeError: an argument of a wrong type
         :raises ValueError: an argument of a wrong value, or no credentials
         """
-        auth = arguments.check_auth(auth)
         credentials = arguments.check_credentials(app_id, client_secret, auth)
         most = arguments.check_count("max_concurrency", max_concurrency, 1)
         largest = arguments.check_count("max_file_size", max_file_size, 1)

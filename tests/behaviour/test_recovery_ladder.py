@@ -60,8 +60,8 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     """The waits between repeats of a call, which take no time but on their own clock."""
     waited: List[float] = []
     monkeypatch.setattr(StopSignal, "wait", lambda self, delay: waited.append(delay))
-    monkeypatch.setattr(
-        "qqchunk.transfer.settings.Transport", functools.partial(Transport, clock=lambda: sum(waited)))
+    clocked = functools.partial(Transport, clock=lambda: sum(waited))
+    monkeypatch.setattr("qqchunk.transfer.settings.Transport", clocked)
     return waited
 
 
