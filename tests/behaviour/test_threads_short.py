@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any, Callable, List
 
@@ -9,6 +11,8 @@ import pytest
 
 from qqchunk import UploadError, Uploader
 from qqchunk.emulator import Emulator
+
+from tests.processes import ROOT, bot_environment
 
 CONTENT = bytes(range(256)) * 4096  # eight parts, and big enough for a second thread that hashes
 PART = 1 << 17
@@ -76,3 +80,37 @@ def test_stop_of_an_upload_with_one_thread(
         threads_of_ours(1)
         with pytest.raises(UploadError, match="deadline"):
             uploader.upload("c2c", "U", CONTENT, file_name="a.bin", deadline=0.5)
+
+
+LIMITED = """
+import resource, sys, threading
+from qqchunk import Uploader, UploadError
+
+threads = int(sys.argv[1])
+with Uploader.from_env() as uploader:
+    uploader.upload("c2c", "U", bytes(100), file_name="warm.bin")
+    threading.stack_size(256 << 20)  # of address space, which is limited then
+    with open("/proc/self/status") as status:
+        used = [int(line.split()[1]) for line in status if line.startswith("VmSize")][0] << 10
+    resource.setrlimit(resource.RLIMIT_AS, (used + (threads * 256 + 128 << 20),) * 2)
+    try:
+        uploader.upload("c2c", "U", bytes(range(256)) * 4096, file_name="a.bin", deadline=20)
+        print("uploaded")
+    except UploadError as error:
+        print(f"retryable: {error.retryable}: {error}")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="goes by /proc")
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_program_at_a_real_limit(threads: int) -> None:
+    with Emulator(block_size=PART, concurrency=4) as emulator:
+        out = subprocess.run(
+            [sys.executable, "-c", LIMITED, str(threads)], env=bot_environment(emulator),
+            cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=40)
+        assert (out.returncode, out.stderr) == (0, "")
+        if threads:
+            assert out.stdout == "uploaded\n"
+            assert emulator.count("put") == 9
+        else:
+            assert out.stdout.startswith("retryable: True: a.bin, hash: no thread could be started")

@@ -88,3 +88,14 @@ def test_fixture_is_listed_with_what_it_gives(run_pytest: Pytest) -> None:
     printed = run_pytest("--fixtures", "-q")
     assert "qq_emulator" in printed
     assert "new for each test and stopped after it" in printed
+
+
+def test_plugin_imports_nothing_but_pytest_until_the_fixture_is_used() -> None:
+    # Else gevent would come too late to patch ssl, and coverage to see the package imported.
+    code = (
+        "import sys, pytest; before = set(sys.modules); import qqchunk.emulator.pytest_plugin; "
+        "print(*sorted(set(sys.modules) - before))")
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(ROOT), env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, check=True, text=True).stdout
+    assert said.split() == ["qqchunk", "qqchunk.emulator", "qqchunk.emulator.pytest_plugin"]
