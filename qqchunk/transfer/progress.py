@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Optional
+
+from ..net.stopping import monotonic
 
 _SHOWN = {  # the stages of Progress
     "hash": "hashing",
@@ -56,7 +57,7 @@ class Reporter:
         self,
         callback: Optional[Callback],
         total_bytes: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._callback = callback
         self._clock = clock
