@@ -533,3 +533,24 @@ def test_part_that_is_sent_again_has_all_attempts_anew() -> None:
     state = state.finish_failed(BUSY_PART, START).state
     after = state.finish_failed(BUSY_PART, START + 8.0)
     assert put_in_vain(after.state, BROKEN) == (TWICE, Step.PREPARE)
+
+
+REPLAYED = {"replayed": True}
+
+
+@pytest.mark.parametrize("state, error, step, wait", [
+    (call("prepare"), refused(100016, stage="token"), Step.FAIL, 0.0),
+    (call("message", **REPLAYED), refused(40054005, stage="message"), Step.DONE, 0.0),
+    (call("message"), refused(304080, stage="message"), Step.UPLOAD, 0.0),
+    (call("prepare"), refused(11244, 401), Step.CALL, 0.0),
+    (call("finish", **REPLAYED), refused(10000, stage="finish"), Step.DONE, 0.0),
+    (call("complete", **REPLAYED), refused(850019, stage="complete"), Step.PREPARE, 0.0),
+    (call("prepare"), refused(10000), Step.FAIL, 0.0),
+    (call("prepare"), BROKEN, Step.CALL, 1.0),
+])
+def test_step_of_a_call_is_due_in_time_and_says_what_led_to_it(
+    state: CallState, error: UploadError, step: Step, wait: float
+) -> None:
+    after = state.failed(error, START)
+    assert (after.step, after.due, after.error) == (step, START + wait, error)
+    assert after.state.stage == state.stage
