@@ -15,7 +15,7 @@ from ..errors import ADVICE, UploadFileTooLargeError, format_size
 from .bodies import broken_off, check_end, reader_of
 from .ranges import FileSource, MemorySource, Source
 from .refusals import asynchronous, text_mode
-from .wrappers import regular_file
+from .wrappers import bottom, regular_file
 
 BLOCK_SIZE = 256 << 10  # bytes asked of read() at once; content up to this stays in memory
 _TURN = 0.01  # seconds between two looks whether another thread has read a stream
@@ -37,7 +37,8 @@ class _Reading:
 def spool(file: Any, name: str, max_size: Optional[int], check: Check) -> Source:
     """Copy a stream from its start, and put its position back.
 
-    Only what cannot seek is read from where it is. Of several threads one reads at a time.
+    Only what cannot seek is read from where it is. Of several threads one reads at a time, also
+    where each has a stream of its own that reads from the same one.
 
     :param max_size: the most bytes to take, no more than one over it is read; None for no limit
     :param check: called before each read, and while another thread reads
@@ -52,7 +53,8 @@ def spool(file: Any, name: str, max_size: Optional[int], check: Check) -> Source
 
 @contextmanager
 def _reserved(file: Any, check: Check) -> Iterator[None]:
-    key = (os.getpid(), id(file))
+    shared = bottom(file)  # kept, so that nothing else gets its id meanwhile
+    key = (os.getpid(), id(shared))
     mine = _Reading()
     try:
         while True:

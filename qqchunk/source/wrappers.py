@@ -16,6 +16,11 @@ _FLASK_FILES = (
 _DJANGO_FILE = "django.core.files.utils.FileProxyMixin"
 _DJANGO_FIELD = "django.db.models.fields.files.FieldFile"
 
+# Where what unpacks or watches a stream keeps it: gzip and tarfile; bz2 and lzma; zipfile and what
+# it hands out; tqdm; rich.
+_HELD_AS = ("fileobj", "_fp", "_fileobj", "_file", "_wrapped", "handle")
+_DEEPEST = 20
+
 
 def is_a(file: Any, *names: str) -> bool:
     """Say whether *file* is of a class of these names (``"gzip.GzipFile"``), or of one made of it.
@@ -36,6 +41,27 @@ def unwrap(file: Any) -> Any:
     elif _owners_of_read(kind)[:1] == [_DJANGO_FILE] and not file.closed:
         inner = file.file
     return file if inner is None else unwrap(inner)
+
+
+def bottom(file: Any) -> Any:
+    """Return the stream whose position *file* moves when it is read: often its own.
+
+    Several buffers, archive members or unpackers may share one.
+    """
+    for _ in range(_DEEPEST):
+        inner = _held(file)
+        if inner is None:
+            break
+        file = inner
+    return file
+
+
+def _held(file: Any) -> Any:
+    if isinstance(file, _BUFFERED_TYPES):
+        return file.raw
+    variables = getattr(file, "__dict__", {})
+    held = (variables.get(name) for name in _HELD_AS)
+    return next((inner for inner in held if callable(getattr(inner, "read", None))), None)
 
 
 def is_closed_field(file: Any) -> bool:

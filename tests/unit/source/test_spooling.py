@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
+import itertools
+import lzma
 import os
 import pathlib
+import tarfile
 import tempfile
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
 from django.core.files.base import File
@@ -305,6 +309,84 @@ def test_wrappers_of_one_stream_are_one_stream() -> None:
     with ThreadPoolExecutor(8) as executor:
         files = list(executor.map(lambda i: upload(FileStorage(stream, f"{i}.bin")), range(8)))
     assert files == [LARGE] * 8
+
+
+class Raw(io.RawIOBase):
+    """A file of somebody's own, and every read lets other threads run."""
+
+    def __init__(self) -> None:
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        self._at = position + (0, self._at, len(LARGE))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        time.sleep(0.0005)
+        block = LARGE[self._at:self._at + min(len(buffer), 50_000)]
+        buffer[:len(block)] = block
+        self._at += len(block)
+        return len(block)
+
+
+def members_of_an_archive() -> Iterator[Any]:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a.bin")
+        member.size = len(LARGE)
+        archive.addfile(member, io.BytesIO(LARGE))
+    packed.seek(0)
+    opened = tarfile.open(fileobj=packed)
+    while True:
+        yield opened.extractfile("a.bin")
+
+
+def buffers_and_the_file_itself() -> Iterator[Any]:
+    file = Raw()
+    while True:
+        yield io.BufferedReader(file)
+        yield file
+
+
+def unpackers(module: Any, kind: Any) -> Callable[[], Iterator[Any]]:
+    def make() -> Iterator[Any]:
+        packed = Slow(module.compress(LARGE))
+        while True:
+            yield kind(packed)
+    return make
+
+
+@pytest.mark.parametrize("make", [
+    members_of_an_archive,
+    buffers_and_the_file_itself,
+    unpackers(gzip, lambda packed: gzip.GzipFile(fileobj=packed)),
+    unpackers(bz2, bz2.BZ2File),
+    unpackers(lzma, lzma.LZMAFile),
+])
+def test_streams_of_their_own_that_read_from_the_same_one_are_read_one_after_the_other(
+    make: Callable[[], Iterator[Any]]
+) -> None:
+    streams = list(itertools.islice(make(), 8))
+    with ThreadPoolExecutor(8) as executor:
+        files = list(executor.map(lambda stream: upload(stream, "a.bin") == LARGE, streams))
+    assert files == [True] * 8
+    assert not spooling._readers
+
+
+def test_streams_that_share_nothing_are_read_side_by_side() -> None:
+    held = Held(SMALL)
+    with ThreadPoolExecutor(1) as executor:
+        other = executor.submit(upload, held, "a.bin")
+        assert held.begun.wait(10)
+        assert upload(io.BufferedReader(Raw()), "b.bin") == LARGE
+        held.go_on.set()
+        assert other.result() == SMALL
 
 
 class Held(io.BytesIO):
