@@ -194,7 +194,7 @@ class AuthenticationError(ApiError):
 
 
 class ProtocolError(UploadError, ValueError):
-    """A reply makes no sense: nothing was sent on the strength of it."""
+    """A reply of the platform makes no sense, so the call went no further."""
 
 
 class TransportError(UploadError):
@@ -218,7 +218,7 @@ class PartUploadError(UploadError):
 
 
 class PartFinishTimeoutError(UploadError, TimeoutError):
-    """The platform answered 40093001 for a part past every remedy.
+    """A part was never confirmed: the platform answered 40093001 (busy) past every remedy.
 
     :ivar part_index: the server's own number of the part
     :ivar waited: seconds spent polling for it
@@ -238,8 +238,8 @@ class SourceChangedError(UploadError, OSError):
 
 
 class UploadDeadlineError(UploadError, TimeoutError):
-    """The ``deadline`` passed before the platform had the file."""
+    """The ``deadline`` passed before the call was done."""
 
 
 class UploadCancelledError(UploadError):
-    """``cancel`` was set, or the uploader was closed, before the platform had the file."""
+    """``cancel`` was set, or the uploader was closed, before the call was done."""

@@ -22,8 +22,8 @@ from .retry import Attempts, Policy
 # seconds; URLs are said to live 60 minutes, so a failure on an older one is the URL's
 URL_LIFE = 50 * 60.0
 
-# All polling of a part shares one retry_timeout: it may use it up to here before the first remedy,
-# the second (sent again, prepared anew), and the end, so that each has time to take effect.
+# All polling of a part shares one retry_timeout: how much of it may be used up before the part is
+# sent again, before the fresh prepare, and in all, so that each of these has time to take effect.
 POLLING_SHARES = (0.8, 0.9, 1.0)
 
 _MOST = {Again.ONCE: 1, Again.TWICE: 2}  # repeats, whatever the caller's retries
@@ -68,6 +68,7 @@ class CallState:
     :ivar renewable: True if a refused token can be replaced: it is ours
     :ivar last: True if no fresh prepare is left
     :ivar replayed: an attempt may have been carried out without our seeing its answer
+    :ivar renewed: a refused token has been replaced, which is done once
     """
 
     stage: str
@@ -82,7 +83,7 @@ class CallState:
     def failed(self, error: UploadError, now: float) -> Next[CallState]:
         """Return what follows an attempt that ended in *error*."""
         codes = (error.err_code, error.code)
-        if error.stage == "token" != self.stage:  # that call has had its own attempts
+        if error.stage == "token" and self.stage != "token":  # that call has had its own attempts
             return Next(Step.FAIL, self, now, error)
         if self.replayed and DUPLICATE_MESSAGE in codes:  # the attempt before was delivered
             return Next(Step.DONE, self, now, error)
@@ -98,7 +99,8 @@ class CallState:
         timed_out = self.stage == "complete" and TIMED_OUT in codes
         delay, attempts = self._delay(error, now, timed_out)
         if delay is None:
-            return (self._prepare_or_fail if timed_out else self._fail)(error, now)
+            fails = self.last or not timed_out
+            return Next(Step.FAIL if fails else Step.PREPARE, self, now, error)
         replayed = self.replayed or error.ambiguous
         return Next(Step.CALL, replace(self, attempts=attempts, replayed=replayed),
                     now + delay, error)
@@ -131,9 +133,6 @@ class CallState:
     def _prepare_or_fail(self, error: UploadError, now: float) -> Next[CallState]:
         return Next(Step.FAIL if self.last else Step.PREPARE, self, now, error)
 
-    def _fail(self, error: UploadError, now: float) -> Next[CallState]:
-        return Next(Step.FAIL, self, now, error)
-
 
 @dataclass(frozen=True)
 class PartState:
@@ -141,7 +140,7 @@ class PartState:
 
     :ivar index: the server's number of the part
     :ivar name: what texts call it: ``part 2 of 7``
-    :ivar finishing: a finish that has not been tried; its *last* says that no fresh prepare is left
+    :ivar untried_finish: the state that its first finish, and each poll, begins from
     :ivar retry_timeout: seconds that all polling of this part may take, under all plans
     :ivar retry_delay: seconds between two polls
     :ivar prepared_at: the monotonic time at which its URL was given
@@ -149,11 +148,13 @@ class PartState:
     :ivar polling_since: the monotonic time of the first 40093001 after the last PUT
     :ivar sent_again: it was polled in vain and PUT once more, under this plan or an earlier one
     :ivar puts: how often it was PUT, under all plans
+    :ivar putting: failed attempts of the PUT under way
+    :ivar finish: the finish under way, None before the first
     """
 
     index: int
     name: str
-    finishing: CallState
+    untried_finish: CallState
     retry_timeout: float
     retry_delay: float
     prepared_at: float
@@ -178,7 +179,7 @@ class PartState:
 
     def sent(self, now: float) -> Next[PartState]:
         """Return what follows a PUT that storage took."""
-        return Next(Step.FINISH, replace(self, finish=self.finishing), now)
+        return Next(Step.FINISH, replace(self, finish=self.untried_finish), now)
 
     def put_failed(self, error: UploadError, now: float) -> Next[PartState]:
         """Return what follows a PUT that ended in *error*."""
@@ -186,11 +187,10 @@ class PartState:
             return self._prepare_or_fail(error, now)
         if error.again is Again.BACKOFF and now - self.prepared_at > URL_LIFE:
             return self._prepare_or_fail(error, now)
-        state = CallState("put", self.finishing.policy, attempts=self.putting)
-        after = state.failed(error, now)
+        put = CallState("put", self.untried_finish.policy, attempts=self.putting)
+        after = put.failed(error, now)
         if after.step is Step.CALL:
-            state_then = replace(self, putting=after.state.attempts)
-            return Next(Step.PUT, state_then, after.due, error)
+            return Next(Step.PUT, replace(self, putting=after.state.attempts), after.due, error)
         asked = error.retry_after or 0.0
         if error.again is Again.BACKOFF and asked <= retry.MAX_RETRY_AFTER:
             return self._prepare_or_fail(error, now)
@@ -204,7 +204,7 @@ class PartState:
         """Return what follows a finish that ended in *error*."""
         if PART_BUSY in (error.err_code, error.code):
             return self._busy(error, now)
-        after = (self.finish or self.finishing).failed(error, now)
+        after = (self.finish or self.untried_finish).failed(error, now)
         state = replace(self, finish=after.state)
         if after.step is Step.CALL:
             return Next(Step.FINISH, state, after.due, error)
@@ -216,10 +216,10 @@ class PartState:
 
     def _busy(self, error: UploadError, now: float) -> Next[PartState]:
         since = now if self.polling_since is None else self.polling_since
-        share = POLLING_SHARES[int(self.finishing.last) + int(self.sent_again)]
+        share = POLLING_SHARES[int(self.untried_finish.last) + int(self.sent_again)]
         end = since + max(0.0, share * self.retry_timeout - self.polled)
         if now < end:  # each poll is a new call
-            state = replace(self, polling_since=since, finish=self.finishing)
+            state = replace(self, polling_since=since, finish=self.untried_finish)
             return Next(Step.FINISH, state, min(now + self.retry_delay, end), error)
         state = replace(self, polling_since=since)._with_polling_ended(now)
         if state.sent_again:
@@ -238,7 +238,7 @@ class PartState:
         return replace(self, polled=self.polled_until(now), polling_since=None)
 
     def _prepare_or_fail(self, error: UploadError, now: float) -> Next[PartState]:
-        return Next(Step.FAIL if self.finishing.last else Step.PREPARE, self, now, error)
+        return Next(Step.FAIL if self.untried_finish.last else Step.PREPARE, self, now, error)
 
 
 def is_plain_refusal(error: UploadError) -> bool:

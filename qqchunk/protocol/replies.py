@@ -22,7 +22,7 @@ from ..errors import (
 from .codes import UNDER_REVIEW, Rule, find_rule, find_storage_rule
 from .values import Call, Json, Reply, Secret
 
-# The texts that a reply's traceback, as error trackers print it, must not show.
+# Fields of replies whose text is masked, because error trackers print local variables.
 _SECRETS = ("access_token", "file_info", "presigned_url", "raw_url", "url")
 _MAX_DIGITS = 19  # a longer number is no size, code or time, and costs quadratic time to read
 _MAX_MESSAGE = 500  # characters of a message that go into an exception

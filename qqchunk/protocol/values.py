@@ -1,4 +1,4 @@
-"""What files, chats and secrets are called: the small values that every call carries."""
+"""The small values that every call is made of: chats, file types, file names, secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 Json = Dict[str, Any]
 
-MAX_NAME_LENGTH = 180  # characters; nothing says what the platform takes, this is well used
+MAX_NAME_LENGTH = 180  # characters; the platform documents no limit
 _MAX_EXTENSION_LENGTH = 20  # longer than any real one: "a.very long sentence" has none
 
 _FORBIDDEN = re.compile(
@@ -21,7 +21,7 @@ _FORBIDDEN = re.compile(
 
 
 class ChatType(str, Enum):
-    """The two kinds of chat a bot sends files to."""
+    """The two kinds of chat a bot sends files to; the platform calls them scenes."""
 
     C2C = "c2c"  #: one user
     GROUP = "group"  #: a group
@@ -48,7 +48,7 @@ _SCENES = {ChatType.C2C: "users", ChatType.GROUP: "groups"}
 
 
 class Secret(str):
-    """Text that is itself in every way but one: ``repr`` does not show it.
+    """Text whose ``repr`` is masked; in all else it is the ``str`` that it holds.
 
     Tokens, presigned URLs and ``file_info`` travel in this type, because error trackers print the
     ``repr`` of every local variable of a traceback.

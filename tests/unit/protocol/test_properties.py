@@ -466,8 +466,8 @@ def test_any_series_of_answers_brings_a_part_to_an_end(
     series: List[Optional[UploadError]], last: bool, timeout: float, delay: float
 ) -> None:
     now = 1000.0
-    finishing = CallState("finish", Policy(2, 1.0, lambda: 1.0), last=last)
-    state = PartState(1, "part 1 of 2", finishing, timeout, delay, now)
+    untried_finish = CallState("finish", Policy(2, 1.0, lambda: 1.0), last=last)
+    state = PartState(1, "part 1 of 2", untried_finish, timeout, delay, now)
     step = Step.PUT
     for error in series:
         if step is Step.PUT:
