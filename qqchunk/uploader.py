@@ -92,7 +92,7 @@ class Uploader:
     def __getstate__(self) -> object:
         raise TypeError("an Uploader cannot be pickled: make one in each process")
 
-    def __enter__(self) -> Uploader:
+    def __enter__(self: _Uploader) -> _Uploader:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -108,7 +108,7 @@ class Uploader:
         progress: Union[None, bool, Callback] = None, cancel: Optional[Cancel] = None,
         deadline: Optional[float] = None,
     ) -> UploadResult:
-        """Upload a file for one chat, or for others of the same scene; block until it is there.
+        """Upload a file for one chat, or for all of the same type; block until it is there.
 
         :param chat_type: ``"c2c"`` or ``"group"``
         :param target_id: the openid of the user or the group
@@ -116,12 +116,12 @@ class Uploader:
             gives bytes; the whole of it goes up, wherever it stands, and it stays open
         :param file_type: a :class:`FileType` or 1 to 4; None guesses it from the name
         :param file_name: None takes it from *file*; characters that the platform does not take
-            are replaced, and it is cut to 180
+            are replaced, and it is cut to 180 characters
         :param progress: True for a tqdm bar, or a callable that takes a :class:`Progress`, called
             on this thread
         :param cancel: anything with ``is_set()``; ends the upload once that is true
-        :param deadline: seconds for the whole call. Neither can end a ``read()`` of yours that
-            blocks, nor a name resolution
+        :param deadline: seconds for the whole call. Neither this nor *cancel* ends a ``read()``
+            of yours that blocks, or the look-up of a host name
         :returns: the result, whose ``file_info`` goes into a message
         :raises UploadError: see :mod:`qqchunk.errors`
         :raises OSError: the file cannot be read
@@ -171,8 +171,8 @@ class Uploader:
 
         Beside the arguments of :meth:`upload`:
 
-        :param file: may also be the :class:`UploadResult` of an earlier upload in this scene,
-            which needs no progress
+        :param file: may also be the :class:`UploadResult` of an earlier upload for a chat
+            of this type, which needs no progress
         :param content: text beside the file
         :param msg_id, event_id: the message, or the event, that this is a reply to
         :param msg_seq: sets several replies to one message apart; None draws one

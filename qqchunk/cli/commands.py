@@ -88,6 +88,7 @@ def _file(arguments: argparse.Namespace) -> Any:
 
 
 def progress_for(arguments: argparse.Namespace) -> Union[None, bool, Callable[[Progress], None]]:
+    """Return what ``upload`` takes as *progress*."""
     if has_bar(arguments):
         return True
     return None if arguments.quiet else _Lines(arguments)

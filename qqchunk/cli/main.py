@@ -18,7 +18,7 @@ from .. import (
 )
 from . import commands, emulating
 from .shells import SHELLS
-from .streams import OutputLost, flush, put, say, standing
+from .streams import OutputLost, flush, put, say, usable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MUCH, EXIT_CREDENTIALS, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -38,7 +38,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     :return: the exit status
     :raises SystemExit: for ``--help``, ``--version`` and wrong usage
     """
-    with standing():
+    with usable():
         try:
             arguments = _arguments(argv)
             with _warnings_shown(arguments):

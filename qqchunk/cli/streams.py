@@ -13,7 +13,7 @@ class OutputLost(Exception):
 
 
 @contextlib.contextmanager
-def standing() -> Iterator[None]:
+def usable() -> Iterator[None]:
     """Give the program three streams for the length of the block, and let none fail at its end."""
     for number in range(3):
         try:

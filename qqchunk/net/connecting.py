@@ -28,7 +28,7 @@ def on_connect(do: Callable[[], object]) -> Iterator[None]:
 
 
 def register(sock: Any) -> None:
-    """Show *sock*, or nothing if it is None, to the upload that the calling thread works for."""
+    """Register *sock*, unless it is None, with the upload that the calling thread works for."""
     stop = current()
     plain = getattr(sock, "socket", sock)  # of pyOpenSSL, and of TLS inside TLS
     if stop and hasattr(plain, "family"):  # not a recorder's, whose descriptor is none
@@ -40,9 +40,9 @@ def connects_as_urllib3(method: Any) -> bool:
     function = method.__func__ if type(method) is MethodType else None
     return any(
         function and _is_of(function, sys.modules.get(module))
-        and way in function.__code__.co_names  # urllib3-future has another in its place
-        and _is_of(getattr(sys.modules.get(ways), "create_connection", None), sys.modules.get(ways))
-        for module, way, ways in (
+        and used in function.__code__.co_names  # urllib3-future has another in its place
+        and _is_of(getattr(sys.modules.get(home), "create_connection", None), sys.modules.get(home))
+        for module, used, home in (
             ("urllib3.connection", "connection", "urllib3.util.connection"),
             ("urllib3.contrib.socks", "socks", "socks")))
 
@@ -54,7 +54,7 @@ def _is_of(function: Any, module: Any) -> bool:
 
 
 def connect(connection: Any) -> socket.socket:
-    """Connect as urllib3 does, but show the socket before it is connected."""
+    """Connect as urllib3 does, but register the socket before it is connected."""
     do, _local.do = getattr(_local, "do", None), None
     if do is not None:
         do()

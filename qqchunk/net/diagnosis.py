@@ -102,7 +102,7 @@ def diagnose(error: BaseException) -> Diagnosis:
                 advice="upload fewer files at a time, lower max_concurrency, or raise the limit "
                 "(ulimit -n)")
     if type(error) is OSError and error.errno is None:  # requests on a missing CA bundle
-        return _no(str(error))
+        return _lasting(str(error))
     # A ProxyError alone says nothing: urllib3 1.26 calls any failure behind a proxy one.
     unsent = any(isinstance(e, _NO_CONNECTION) for e in chain)
     return Diagnosis(
@@ -115,30 +115,32 @@ def _final(cause: BaseException, proxied: bool) -> Optional[Diagnosis]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         # urllib3 1.26 compares the host's name itself, and leaves the attribute out.
         reason = getattr(cause, "verify_message", None) or str(cause)
-        return _no(f"{prefix}the server's certificate is not trusted ({reason})",
-                   "if a proxy of your network re-signs traffic, give its CA as session.verify or "
-                   "REQUESTS_CA_BUNDLE")
+        return _lasting(
+            f"{prefix}the server's certificate is not trusted ({reason})",
+            "if a proxy of your network re-signs traffic, give its CA as session.verify or "
+            "REQUESTS_CA_BUNDLE")
     if type(cause).__name__ == "CertificateError":
-        return _no(f"{prefix}the server's certificate is for another host")
+        return _lasting(f"{prefix}the server's certificate is for another host")
     if proxied and isinstance(cause, ssl.SSLError) and _CLEAR_TEXT.search(str(cause)):
-        return _no("the proxy itself speaks no TLS", "write http://, not https://, in its URL")
+        return _lasting("the proxy itself speaks no TLS", "write http://, not https://, in its URL")
     if type(cause).__name__ == "SOCKS5AuthError":
         return _WRONG_CREDENTIALS
     if type(cause).__name__ == "SOCKS5Error" and "not allowed" in str(cause):
-        return _no(f"the proxy said: {cause}")
+        return _lasting(f"the proxy said: {cause}")
     if "SOCKS" in str(cause) and isinstance(cause, requests.exceptions.InvalidSchema):
-        return _no("a SOCKS proxy needs the package PySocks")
+        return _lasting("a SOCKS proxy needs the package PySocks")
     if isinstance(cause, _FINAL):
-        return _no("the URL or the proxy setting cannot be used",
-                   "check api_url, token_url and the proxies")
+        return _lasting("the URL or the proxy setting cannot be used",
+                        "check api_url, token_url and the proxies")
     return None
 
 
-def _no(text: str, advice: str = "") -> Diagnosis:
+def _lasting(text: str, advice: str = "") -> Diagnosis:
+    """Return the diagnosis of what trying again cannot help."""
     return Diagnosis(text, final=True, unsent=True, advice=advice)
 
 
-_WRONG_CREDENTIALS = _no(
+_WRONG_CREDENTIALS = _lasting(
     "the proxy wants other credentials", "check the user and the password in its URL")
 
 

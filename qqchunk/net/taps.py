@@ -18,8 +18,8 @@ import urllib3
 from .connecting import connect, connects_as_urllib3, register
 from .stopping import current, monotonic
 
-#: Seconds that an idle connection is trusted: the shortest limit seen of a NAT on the way, which
-#: then drops all that comes without a word, is a minute.
+#: Seconds after which an idle connection is not used again. A NAT on the way forgets idle ones, and
+#: then drops what comes without a word; the shortest limit seen is a minute.
 MAX_IDLE = 55.0
 
 _NO_RETRIES = urllib3.Retry(0, read=False)  # as in an adapter for which nobody asked for any

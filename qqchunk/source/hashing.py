@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MD5_10M_SIZE = 10_002_432  # bytes; the platform's figure, not 10 MiB
 WINDOW_SIZE = 2 << 20  # bytes mapped at once; measured: 1 MiB is slower, 4 MiB hardly faster
 THREAD_FROM_SIZE = 256 << 10  # bytes; below this a thread costs more than it saves
-_NAP = 0.0002  # seconds; these threads have nothing left to do
+_NAP = 0.0002  # seconds between two looks whether a thread that has nothing left to do is gone
 CHECK_INTERVAL = 0.05  # seconds between checks while sha1 is waited for
 
 # OpenSSL in FIPS mode gives md5 only to those who say so.
@@ -138,7 +138,8 @@ def _walk_side_by_side(
             raise failures.pop()
         check()
 
-    # A program that ends need not wait for it, only those who could close the source do.
+    # A daemon, so that the end of the program need not wait for it. This function does, because
+    # its caller may close the source next.
     other = threading.Thread(target=walk_for_sha1, name="qqchunk-sha1", daemon=True)
     try:
         try:
@@ -146,7 +147,7 @@ def _walk_side_by_side(
         except RuntimeError:  # no more threads are to be had
             return _walk_whole(walk, size, check, md5, sha1)
         md5_10m = _walk_whole(walk, size, check_both, md5)
-        while not _takes(ended, CHECK_INTERVAL):
+        while not _ended_within(ended, CHECK_INTERVAL):
             check_both()
         check_both()
     except BaseException:
@@ -179,7 +180,7 @@ def _walk(
                 digest.update(window)
 
 
-def _takes(ended: queue.SimpleQueue[None], timeout: float) -> bool:
+def _ended_within(ended: queue.SimpleQueue[None], timeout: float) -> bool:
     with suppress(queue.Empty):
         ended.get(timeout=timeout)
         return True

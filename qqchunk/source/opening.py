@@ -28,7 +28,7 @@ from .spooling import spool
 from .wrappers import is_closed_field, regular_file, unwrap
 
 _BYTES_TYPES = (bytes, bytearray, memoryview)
-_LEASE_TURN = 0.02  # seconds between two tries to open what another machine holds
+_LEASE_TURN = 0.02  # seconds between two tries to open a file that is under a lease
 
 Check = Optional[Callable[[], None]]
 
@@ -107,7 +107,9 @@ def _open_path(path: Union[str, bytes], check: Check) -> Any:
         while True:
             try:
                 return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-            except BlockingIOError:  # under a lease: its holder is told, and has to give it up
+            # Under a lease, as file servers take them for their clients: the system has told the
+            # holder, who has to give it up.
+            except BlockingIOError:
                 if check is not None:
                     check()
                 time.sleep(_LEASE_TURN)

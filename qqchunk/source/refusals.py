@@ -1,4 +1,4 @@
-"""What cannot be uploaded, told in words that say what can."""
+"""What cannot be uploaded, refused in words that say what can."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_A_PATH = (
      "or its bytes"),
 )
 
-# What has the attribute on the left can be uploaded by what is on the right.
+# An object with the attribute on the left is no stream; what is on the right can be uploaded.
 _ASYNC_PARTS = {"file": "its .file", "wrapped": "its .wrapped"}
 _PARTS = {
     "namelist": "a member of it, .open(name), or the path of the archive",
@@ -32,7 +32,7 @@ _PARTS = {
     "body": "its .body",
 }
 
-# The first argument of a read() that is no stream's: ConfigParser's, ZipFile's.
+# Names of the first argument of a read() that is no stream's: ConfigParser's, ZipFile's.
 _NAMES = re.compile("(file|path)?names?|fname|files?|paths?|targets?|members?|url|source|key")
 
 

@@ -54,7 +54,7 @@ class FileInfoCache:
         self._clock = clock
 
     def key(self, upload: Upload, md5: str, sha1: str) -> str:
-        """Return the key of a file: the target is no part of it, the scene is."""
+        """Return the key of a file: the chat type is part of it, the target is not."""
         # The platform bakes the name into results of type FILE only.
         name = upload.file_name if upload.file_type is FileType.FILE else None
         facts = json.dumps([

@@ -1,4 +1,4 @@
-"""The end of the program: uploads that Python waits for are finished, all others are stopped."""
+"""The end of the program: calls of threads that Python waits for go on, others are stopped."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Operation:
         self._closed = self._closed or reason
 
     def add_workers(self, *sizes: int) -> Workers:
-        """Return more workers, for use by one of ours; they are stopped with the call.
+        """Return more workers, for use by a thread of the call's; they are stopped with it.
 
         :raises Aborted: if the call has been stopped already
         """
@@ -170,7 +170,7 @@ class RunningCalls:
         self._transport = transport
         self._sessions = sessions
         self._close = weakref.finalize(owner, sessions.close)
-        self._close.atexit = False  # others may have work for it there
+        self._close.atexit = False  # what others registered with atexit may still upload
         self._lock = threading.RLock()  # a signal handler may call close() while we hold it
         _all.add(self)
 
@@ -224,6 +224,7 @@ class RunningCalls:
                 self._sessions.close()
 
 
+#: Those of all uploaders, for a fork to renew.
 _all: weakref.WeakSet[RunningCalls] = weakref.WeakSet()
 
 

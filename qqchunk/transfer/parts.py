@@ -128,7 +128,7 @@ class Parts:
         for place, task in enumerate(self._begun):  # the lowest first
             if self._may_start(place, task) and task.due <= now:
                 self._start(task)
-        # Parts in the order's window come first: those are begun already, or next.
+        # Those that may be confirmed are begun already, or the next to begin: they come first.
         while self._putting < self._plan.concurrency and len(self._begun) < self._most_begun:
             task_or_none = next(self._later, None)
             if task_or_none is None:

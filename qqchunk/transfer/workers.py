@@ -19,7 +19,7 @@ from ..net.stopping import Aborted, StopSignal, monotonic
 
 JOIN_TIMEOUT = 0.8  # seconds; only name resolution and code of the caller's cannot be ended sooner
 _JOIN_TURN = 0.02
-_NAP = 0.0002  # seconds; these threads have nothing left to do
+_NAP = 0.0002  # seconds between two looks whether a thread that has nothing left to do is gone
 
 # Functions of Python's that hold a lock which every start of a thread needs.
 _LOCKED = {
