@@ -14,7 +14,7 @@ import requests
 from ..errors import Again, TransportError, UploadError
 from ..protocol.calls import Upload, read_token, token_call
 from ..protocol.ladder import CallState, Step
-from ..protocol.replies import read_reply
+from ..protocol.replies import read_reply, subject
 from ..protocol.retry import Policy
 from ..protocol.values import Call, Reply, Secret
 from . import connecting
@@ -212,9 +212,8 @@ def transport_error(
     stage: str, url: str, diagnosis: Diagnosis, about: Any, detail: str = ""
 ) -> TransportError:
     """Make the exception for an exchange that broke; *about* has ``file_name``, ``file_size``."""
-    subject = f"{about.file_name}, {stage}" if about.file_name else stage
     return TransportError(
-        f"{subject}: {detail}{urlsplit(url).hostname}: {diagnosis.text}",
+        f"{subject(about.file_name, stage)}: {detail}{urlsplit(url).hostname}: {diagnosis.text}",
         advice=diagnosis.advice,
         again=Again.NEVER if diagnosis.final else Again.BACKOFF,
         ambiguous=stage != "token" and not diagnosis.unsent,

@@ -50,8 +50,8 @@ def read_reply(
         nothing = call.stage == "finish" and not body.strip()
         if reply is None and not nothing and not (call.stage == "message" and status in _PENDING):
             raise ProtocolError(
-                f"{_subject(call)}: the reply (HTTP {status}, {len(body)} bytes) is not a JSON "
-                "object",
+                f"{subject(call.file_name, call.stage)}: the reply (HTTP {status}, {len(body)} "
+                "bytes) is not a JSON object",
                 advice="try again later, and look for a proxy that answers in the platform's place",
                 again=Again.BACKOFF, ambiguous=call.stage != "token", stage=call.stage,
                 http_status=status, trace_id=trace_id, file_name=call.file_name,
@@ -81,7 +81,7 @@ def _refusal(
     where += [f"HTTP {status}", *([f"trace {trace_id}"] if trace_id else [])]
     said = f": {message}" if message else ""
     wait = f" (it asks to wait {retry_after:.0f} s)" if retry_after else ""
-    text = f"{_subject(call)}: {rule.meaning} ({', '.join(where)}){said}{wait}"
+    text = f"{subject(call.file_name, call.stage)}: {rule.meaning} ({', '.join(where)}){said}{wait}"
     facts: Dict[str, Any] = dict(
         stage=call.stage, http_status=status, code=code, err_code=err_code, trace_id=trace_id,
         retry_after=retry_after, advice=rule.advice, again=rule.again,
@@ -133,8 +133,9 @@ def bad_reply(reply: Reply, what: str, stage: str) -> NoReturn:
         trace_id=reply.trace_id)
 
 
-def _subject(call: Call) -> str:
-    return f"{call.file_name}, {call.stage}" if call.file_name else call.stage
+def subject(file_name: Optional[str], stage: str) -> str:
+    """Return what the text of an error begins with: ``a.mp4, prepare``."""
+    return f"{file_name}, {stage}" if file_name else stage
 
 
 def plain(value: Any) -> Any:

@@ -17,20 +17,18 @@ import os
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 from ..errors import UploadFileTooLargeError
 from .bodies import is_response, preloaded
 from .naming import find_name
 from .ranges import FileSource, MemorySource, Source
 from .refusals import check_path, check_stream
-from .spooling import spool
+from .spooling import Check, spool
 from .wrappers import is_closed_field, regular_file, unwrap
 
 _BYTES_TYPES = (bytes, bytearray, memoryview)
 _LEASE_TURN = 0.02  # seconds between two tries to open a file that is under a lease
-
-Check = Optional[Callable[[], None]]
 
 
 def open_source(

@@ -18,6 +18,7 @@ from ..errors import AuthenticationError, UploadCancelledError, UploadDeadlineEr
 from ..net.sessions import Sessions
 from ..net.stopping import Aborted, monotonic
 from ..net.transport import Transport
+from ..protocol.replies import subject
 from .arguments import Cancel, check_cancel, check_deadline
 from .exiting import running
 from .progress import Reporter
@@ -150,8 +151,7 @@ class Operation:
             raise
 
     def _say(self, what: str) -> str:
-        subject = f"{self.file_name}, {self.stage}" if self.file_name else self.stage
-        return f"{subject}: {what}"
+        return f"{subject(self.file_name, self.stage)}: {what}"
 
     def _stop(self) -> None:
         self.begin_stop()
