@@ -6,11 +6,10 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
+from freezegun import freeze_time
 
 from qqchunk import UploadDeadlineError, Uploader
 from qqchunk.emulator import Emulator
-
-freeze_time = pytest.importorskip("freezegun").freeze_time
 
 CONTENT = bytes(range(256)) * 2000
 UploaderFor = Callable[..., Uploader]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import pathlib
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_asynchronous_files_are_refused(path: pathlib.Path) -> None:
 
 
 def test_object_of_s3_goes_up_whole_or_not_at_all() -> None:
-    body_of = pytest.importorskip("botocore.response").StreamingBody
+    body_of = import_module("botocore.response").StreamingBody
     body = body_of(io.BytesIO(CONTENT), len(CONTENT))
     with open_source(body, "a.bin") as source:
         assert source.read_at(0, source.size) == CONTENT

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
 import requests
-import urllib3
 
-from qqchunk import UploadCancelledError, Uploader
+from qqchunk import Uploader
 from qqchunk.emulator import Emulator
 
 pytestmark = pytest.mark.integration
@@ -32,7 +30,7 @@ def upload(uploader: Uploader, content: bytes = CONTENT) -> Any:
 
 
 def test_httmock_answers_every_call() -> None:
-    httmock = pytest.importorskip("httmock")
+    httmock = import_module("httmock")
     part = {"index": 1, "presigned_url": "https://cos.test/part", "block_size": len(CONTENT)}
     answers: Dict[str, Any] = {
         "/token": {"access_token": "T", "expires_in": "7200"},
@@ -57,7 +55,7 @@ def test_httmock_answers_every_call() -> None:
 def test_vcrpy_records_and_plays_two_cassettes_then_none(
     several: bool, tmp_path: Path, uploader_for: MakeUploader
 ) -> None:
-    vcr = pytest.importorskip("vcr")
+    vcr = import_module("vcr")
     names = ["one.yaml", "two.yaml"]
     with Emulator(block_size=100_000) as emulator:
         uploader = uploader_for(emulator)
@@ -85,7 +83,7 @@ def test_vcrpy_records_and_plays_two_cassettes_then_none(
 def test_requests_cache_is_installed_before_and_after(
     methods: Any, emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
 ) -> None:
-    requests_cache = pytest.importorskip("requests_cache")
+    requests_cache = import_module("requests_cache")
     requests_cache.install_cache(backend="memory", allowable_methods=methods)
     try:
         upload(uploader_for(emulator, session=session, storage_session=session))  # an older one
@@ -100,7 +98,7 @@ def test_requests_cache_is_installed_before_and_after(
 
 @pytest.mark.parametrize("name", ["session", "storage_session"])
 def test_futures_session_is_refused_in_words(name: str) -> None:
-    futures = pytest.importorskip("requests_futures.sessions")
+    futures = import_module("requests_futures.sessions")
     with futures.FuturesSession() as session:
         with pytest.raises(TypeError, match=f"{name} must be a session whose request"):
             Uploader("1", "s", **{name: session})
@@ -109,7 +107,7 @@ def test_futures_session_is_refused_in_words(name: str) -> None:
 def test_oauth2_session_keeps_the_bots_authorization(
     emulator: Emulator, uploader_for: MakeUploader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    oauth = pytest.importorskip("requests_oauthlib")
+    oauth = import_module("requests_oauthlib")
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     with oauth.OAuth2Session(token={"access_token": "x", "token_type": "Bearer"}) as session:
         upload(uploader_for(emulator, session=session, storage_session=session))
@@ -121,7 +119,7 @@ def test_oauth2_session_keeps_the_bots_authorization(
 def test_base_url_session_reaches_our_host(
     emulator: Emulator, uploader_for: MakeUploader
 ) -> None:
-    toolbelt = pytest.importorskip("requests_toolbelt.sessions")
+    toolbelt = import_module("requests_toolbelt.sessions")
     with toolbelt.BaseUrlSession("http://other.invalid/") as session:
         upload(uploader_for(emulator, session=session, storage_session=session))
 
@@ -129,10 +127,10 @@ def test_base_url_session_reaches_our_host(
 def test_opentelemetry_sees_each_exchange_once(
     emulator: Emulator, uploader_for: MakeUploader
 ) -> None:
-    instrumentation = pytest.importorskip("opentelemetry.instrumentation.requests")
-    trace = pytest.importorskip("opentelemetry.sdk.trace")
-    export = pytest.importorskip("opentelemetry.sdk.trace.export")
-    memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    instrumentation = import_module("opentelemetry.instrumentation.requests")
+    trace = import_module("opentelemetry.sdk.trace")
+    export = import_module("opentelemetry.sdk.trace.export")
+    memory = import_module("opentelemetry.sdk.trace.export.in_memory_span_exporter")
     exporter, provider = memory.InMemorySpanExporter(), trace.TracerProvider()
     provider.add_span_processor(export.SimpleSpanProcessor(exporter))
     instrumentation.RequestsInstrumentor().instrument(tracer_provider=provider)
@@ -144,38 +142,3 @@ def test_opentelemetry_sees_each_exchange_once(
                for span in exporter.get_finished_spans()]
     assert sorted(methods) == ["POST"] * 4 + ["PUT"]
     assert len(emulator.requests) == 5
-
-
-# -------------------------------------------------------------- urllib3-future, in a venv with it
-
-future = pytest.mark.skipif(
-    not hasattr(urllib3.util, "traffic_police"), reason="needs urllib3-future (of niquests)")
-
-
-@future
-def test_urllib3_future_carries_uploads(uploader_for: MakeUploader) -> None:
-    with Emulator(block_size=100_000, concurrency=2) as emulator:
-        uploader = uploader_for(emulator)
-        for number in range(3):
-            result = upload(uploader, CONTENT + bytes([number]))
-            assert emulator.received(result.file_info) == CONTENT + bytes([number])
-
-
-@future
-def test_upload_over_urllib3_future_can_be_cancelled(
-    emulator: Emulator, uploader_for: MakeUploader
-) -> None:
-    emulator.fail("prepare", "silence", times=None)
-    cancel = threading.Event()
-    threading.Timer(0.2, cancel.set).start()
-    began = time.monotonic()
-    with pytest.raises(UploadCancelledError):
-        uploader_for(emulator).upload("c2c", "U1", CONTENT, file_name="a.bin", cancel=cancel)
-    assert time.monotonic() - began < 1.2
-
-
-@future
-def test_niquests_session_is_refused_in_words() -> None:
-    niquests = pytest.importorskip("niquests")
-    with pytest.raises(TypeError, match="must be a requests.Session"):
-        Uploader("1", "s", session=niquests.Session())

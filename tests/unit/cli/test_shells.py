@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -17,7 +16,7 @@ def test_what_sh_reads_is_the_value() -> None:
     assert subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE).stdout == VALUE.encode()
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+@pytest.mark.integration
 def test_what_fish_reads_is_the_value() -> None:
     script = SHELLS["fish"]("QQ", VALUE) + "\nprintf %s $QQ"
     assert subprocess.run(["fish", "-c", script], stdout=subprocess.PIPE).stdout == VALUE.encode()
