@@ -1,4 +1,4 @@
-"""Send files of any size to QQ chats from synchronous Python, through the chunked upload.
+"""Send files of up to 200 MB to QQ chats from synchronous Python, by the chunked upload.
 
 ::
 
