@@ -16,6 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
+    from . import emulator as emulator
+    from . import errors as errors
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import PartFinishTimeoutError as PartFinishTimeoutError
@@ -63,10 +65,13 @@ _HOMES = {
     "Progress": "transfer.progress",
     "Uploader": "uploader",
 }
+_MODULES = ("emulator", "errors")  # public ones, there without an import of their own
 __all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -74,7 +79,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted([*__all__, *_MODULES])  # without what this file itself imports
 
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -32,7 +32,7 @@ def test_typed_use_uses_every_public_name() -> None:
     tree = ast.parse(pathlib.Path(qqchunk.__file__).read_text(encoding="utf-8"))
     exported = {
         alias.asname
-        for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+        for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names if alias.asname
     }
     assert exported | {"__version__"} == set(qqchunk.__all__)
