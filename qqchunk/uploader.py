@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Type, TypeVar, Union
 
 import requests
 
+from .net.sessions import Timeout
 from .protocol.calls import Upload
 from .protocol.ladder import PartState, Step
 from .protocol.plan import UploadPlan, read_plan
@@ -33,8 +34,7 @@ class Uploader:
     """Sends files to QQ chats. One serves many threads, and child processes after a fork.
 
     :param app_id, client_secret: the bot's, from the QQ open platform console
-    :param auth: instead of a secret: whatever requests takes as ``auth``. A refused token then
-        raises at once
+    :param auth: instead of a secret: what requests takes as ``auth``; a refused token then raises
     :param session: your session for API calls, with its proxies, CA bundle, adapters and headers
     :param storage_session: the same for the PUTs to storage; by default one of our own with the
         ``proxies``, ``verify``, ``cert`` and ``trust_env`` of *session*, and nothing else of it
@@ -58,7 +58,7 @@ class Uploader:
         storage_session: Optional[requests.Session] = None,
         api_url: str = "https://api.sgroup.qq.com",
         token_url: str = "https://bots.qq.com/app/getAppAccessToken",
-        timeout: Any = (10.0, 60.0), retries: int = 2, backoff: float = 1.0,
+        timeout: Union[None, float, Timeout] = (10.0, 60.0), retries: int = 2, backoff: float = 1.0,
         max_concurrency: int = 10, max_file_size: int = 200 << 20, cache: Optional[Cache] = None,
     ) -> None:
         # Masked first: if a check fails, error trackers print this frame's variables.
