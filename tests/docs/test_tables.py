@@ -156,3 +156,14 @@ def test_module_map_names_every_module(language: str) -> None:
         if path.suffix in ("", ".py") and not path.stem.startswith("__")
     }
     assert listed == rooms
+
+
+def test_files_named_for_a_change_are_there(language: str) -> None:
+    (table,) = part(language, "internals", "changing").findall(nodes.table)
+    named = {
+        literal.astext() for literal in table.findall(nodes.literal)
+        if literal.astext().endswith(".py")
+    }
+    tests = PACKAGE.parent / "tests"
+    assert len(named) > 10
+    assert [n for n in sorted(named) if not ((PACKAGE / n).exists() or (tests / n).exists())] == []
