@@ -140,7 +140,7 @@ class PartState:
 
     :ivar index: the server's number of the part
     :ivar name: what texts call it: ``part 2 of 7``
-    :ivar untried_finish: the state that its first finish, and each poll, begins from
+    :ivar untried_finish: the state that the finish after each PUT begins from
     :ivar retry_timeout: seconds that all polling of this part may take, under all plans
     :ivar retry_delay: seconds between two polls
     :ivar prepared_at: the monotonic time at which its URL was given
@@ -165,13 +165,12 @@ class PartState:
     putting: Attempts = field(default_factory=Attempts)
     finish: Optional[CallState] = None
 
-    def after_another_plan(self, before: PartState, now: float) -> PartState:
+    def after_another_plan(self, before: PartState) -> PartState:
         """Return this state with what was spent on the part under an earlier plan.
 
         One that was polled in vain there is being sent again by this plan.
         """
-        polled = before.polled_until(now)
-        return replace(self, polled=polled, sent_again=polled > 0.0, puts=before.puts)
+        return replace(self, polled=before.polled, sent_again=before.polled > 0.0, puts=before.puts)
 
     def being_put(self) -> PartState:
         """Return the state of the part while it is PUT once more."""
@@ -198,7 +197,7 @@ class PartState:
 
     def confirmed(self, now: float) -> Next[PartState]:
         """Return what follows a finish that succeeded."""
-        return Next(Step.DONE, self._with_polling_ended(now), now)
+        return Next(Step.DONE, self.polling_ended(now), now)
 
     def finish_failed(self, error: UploadError, now: float) -> Next[PartState]:
         """Return what follows a finish that ended in *error*."""
@@ -208,20 +207,25 @@ class PartState:
         state = replace(self, finish=after.state)
         if after.step is Step.CALL:
             return Next(Step.FINISH, state, after.due, error)
-        return Next(after.step, state._with_polling_ended(now), now, error)
+        return Next(after.step, state.polling_ended(now), now, error)
 
     def polled_until(self, now: float) -> float:
         """Return the seconds of polling so far."""
         return self.polled + (0.0 if self.polling_since is None else now - self.polling_since)
 
+    def polling_ended(self, now: float) -> PartState:
+        """Return the state from which on no time counts as polling."""
+        return replace(self, polled=self.polled_until(now), polling_since=None)
+
     def _busy(self, error: UploadError, now: float) -> Next[PartState]:
         since = now if self.polling_since is None else self.polling_since
         share = POLLING_SHARES[int(self.untried_finish.last) + int(self.sent_again)]
         end = since + max(0.0, share * self.retry_timeout - self.polled)
-        if now < end:  # each poll is a new call
-            state = replace(self, polling_since=since, finish=self.untried_finish)
+        if now < end:  # each poll has attempts of its own
+            finish = replace(self.finish or self.untried_finish, attempts=Attempts(), renewed=False)
+            state = replace(self, polling_since=since, finish=finish)
             return Next(Step.FINISH, state, min(now + self.retry_delay, end), error)
-        state = replace(self, polling_since=since)._with_polling_ended(now)
+        state = replace(self, polling_since=since).polling_ended(now)
         if state.sent_again:
             return state._prepare_or_fail(state._never_confirmed(error), now)
         return Next(Step.PUT, replace(state, sent_again=True, putting=Attempts()), now, error)
@@ -233,9 +237,6 @@ class PartState:
             advice="try again later", part_index=self.index, waited=self.polled, stage="finish",
             http_status=error.http_status, code=error.code, err_code=error.err_code,
             trace_id=error.trace_id, retryable=True)
-
-    def _with_polling_ended(self, now: float) -> PartState:
-        return replace(self, polled=self.polled_until(now), polling_since=None)
 
     def _prepare_or_fail(self, error: UploadError, now: float) -> Next[PartState]:
         return Next(Step.FAIL if self.untried_finish.last else Step.PREPARE, self, now, error)

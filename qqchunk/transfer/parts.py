@@ -93,7 +93,7 @@ class Parts:
                 transport.first_state(upload.finish(plan, part, ""), last=last),
                 plan.retry_timeout, plan.retry_delay, prepared_at=now)
             if part.offset in spent:
-                state = state.after_another_plan(spent[part.offset], now)
+                state = state.after_another_plan(spent[part.offset])
             self._tasks.append(_Task(part, position, state))
         self._later = iter(self._tasks)
         self._begun: List[_Task] = []  # and not confirmed, in the order of the file
@@ -117,8 +117,9 @@ class Parts:
                 self._wait()
             return self._stale
         finally:
+            now = self._clock()  # a fresh prepare may take long
             for task in self._tasks:
-                self._spent[task.part.offset] = task.state
+                self._spent[task.part.offset] = task.state.polling_ended(now)
 
     def stop(self) -> None:
         """End what is still on its way, after a failure that is not that of the whole call."""

@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, Tuple, Type
 import pytest
 
 from qqchunk import ApiError, PartFinishTimeoutError, PartUploadError, TransportError, UploadError
-from qqchunk.emulator import Fault
+from qqchunk.emulator import Emulator, Fault
 from tests.behaviour.recovery import (
     BIG,
     CLEAN,
@@ -30,6 +30,7 @@ from tests.behaviour.recovery import (
     product,
     wait,
 )
+from tests.support import uploader_for
 
 TRANSIENT = {"retryable": True}
 ONE_MORE: Counts = (1, 1, 3, 2, 1)  # one of the two parts went up twice
@@ -235,3 +236,17 @@ def verdicts(request: pytest.FixtureRequest) -> Verdicts:
 @pytest.mark.parametrize("cell, scheme", product(CELLS, lambda c: (c.stage, c.fault_name)))
 def test_part_recovers_or_fails_as_stated(cell: Cell, scheme: str, verdicts: Verdicts) -> None:
     verdicts[str(cell), scheme].result()
+
+
+def test_time_of_a_fresh_prepare_is_no_time_of_polling() -> None:
+    content = bytes(150_000)
+    with Emulator(
+        block_size=50_000, concurrency=2, retry_timeout=0.6, retry_delay=0.05
+    ) as emulator, uploader_for(emulator, backoff=0.1) as uploader:
+        emulator.fail("finish", "busy", part=1, times=6)  # some of them under each plan
+        emulator.fail("put", "status", part=2, status=500)
+        emulator.fail("put", "bad_signature", part=2)
+        emulator.fail("prepare", "busy", after=1)  # which is asked again a second later
+        result = uploader.upload("c2c", "U1", content, file_name="a.bin")
+        assert emulator.received(result.file_info) == content
+        assert emulator.count("prepare") == 3

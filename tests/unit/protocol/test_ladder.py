@@ -407,7 +407,7 @@ def test_busy_part_is_polled_sent_again_and_prepared_anew_within_one_retry_timeo
     assert moments == [START + 20.0, START + 21.0]  # up to 0.9
     assert (after.step, after.state.polled) == (Step.PREPARE, 9.0)
     assert isinstance(after.error, PartFinishTimeoutError)
-    again = part(last=True).after_another_plan(after.state, START + 40.0)
+    again = part(last=True).after_another_plan(after.state.polling_ended(START + 20.0))
     moments, after = poll(again, START + 40.0)
     assert moments == [START + 40.0, START + 41.0]
     assert after.step is Step.FAIL
@@ -454,6 +454,22 @@ def test_replayed_finish_that_is_refused_is_left_for_complete(error: UploadError
     assert (after.step, after.error) == (Step.DONE, error)
 
 
+def test_finish_found_busy_after_a_lost_answer_is_still_a_replayed_one() -> None:
+    state = part().sent(START).state.finish_failed(BROKEN, START).state
+    for _ in range(3):
+        state = state.finish_failed(BUSY_PART, START + 1.0).state
+    after = state.finish_failed(refused(10000), START + 2.0)
+    assert after.step is Step.DONE
+
+
+def test_each_poll_has_all_the_attempts() -> None:
+    state = part().sent(START).state
+    for _ in range(3):
+        after = state.finish_failed(BROKEN, START).state.finish_failed(BROKEN, START)
+        assert after.step is Step.FINISH
+        state = after.state.finish_failed(BUSY_PART, START).state
+
+
 def test_another_put_makes_the_finish_a_new_one() -> None:
     state = part().sent(START).state.finish_failed(BROKEN, START).state
     assert state.sent(START).state.finish_failed(refused(10000), START).step is Step.FAIL
@@ -468,7 +484,7 @@ def test_confirmed_part_is_done_and_keeps_its_time_of_polling() -> None:
 
 def test_puts_are_counted_over_all_plans() -> None:
     first = part().being_put().being_put()
-    second = part(last=True).after_another_plan(first, START).being_put()
+    second = part(last=True).after_another_plan(first).being_put()
     assert (first.puts, second.puts, second.sent_again) == (2, 3, False)
 
 
@@ -492,7 +508,7 @@ def test_part_that_was_never_confirmed_ends_with_the_last_answer_and_what_helps(
 
 def test_time_of_polling_under_an_earlier_plan_counts_up_to_its_end() -> None:
     state = part(polled=1.0, puts=2).sent(START).state.finish_failed(BUSY_PART, START).state
-    after = part(last=True).after_another_plan(state, START + 3.0)
+    after = part(last=True).after_another_plan(state.polling_ended(START + 3.0))
     assert (after.polled, after.sent_again, after.puts) == (4.0, True, 2)
 
 
