@@ -116,9 +116,11 @@ class Message:
         if not {error.code, error.err_code} & {FILE_INFO_EXPIRED, FILE_INFO_INVALID}:
             raw = {name: value for name, value in result.raw.items() if name != "raw_url"}
             error.result = replace(result, raw=raw)
-        if in_doubt and not (self.own_seq and (self.msg_id or self.event_id)):
+        if in_doubt:
             # Whoever tries again what is retryable would post it twice: the platform can only
             # tell a repeat with the same msg_seq, of a reply.
-            error.retryable = False
-            error.advise(
-                "it may have been sent all the same: look in the chat before you send it again")
+            told = self.own_seq and bool(self.msg_id or self.event_id)
+            error.retryable = error.retryable and told
+            error.advise("it may have been sent all the same: " + (
+                "the same call with the same msg_seq will not post it twice" if told
+                else "look in the chat before you send it again"))

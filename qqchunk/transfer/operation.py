@@ -78,7 +78,8 @@ class Operation:
         """Let a thread do this in the background."""
         with suppress(Aborted):
             return self._workers.submit(pool, do, *args)
-        self.check()  # which says what stopped it
+        if threading.current_thread() is self.thread:  # and not one of ours
+            self.check()  # which says what stopped it
         raise Aborted
 
     def wait_for(self, work: Work[_T]) -> _T:

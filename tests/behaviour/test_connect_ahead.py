@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import time
@@ -12,7 +13,7 @@ import requests
 import responses
 from urllib3.connection import HTTPConnection
 
-from qqchunk import TransportError, UploadCancelledError, Uploader
+from qqchunk import Progress, TransportError, UploadCancelledError, Uploader
 from qqchunk.emulator import Emulator
 from qqchunk.net import taps
 from tests.relays import HttpProxy
@@ -153,3 +154,37 @@ def test_connecting_ahead_ends_with_the_upload(far: Emulator) -> None:
         stopping.join()
         assert time.monotonic() - ended < 1.0
         assert not connecting_to(port)
+
+
+class Slow(requests.Session):
+    """A session that thinks before it sends."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.15)
+        return super().request(*args, **kwargs)
+
+
+class Full:
+    """A cache that has every file."""
+
+    def get(self, key: str) -> str:
+        return json.dumps({"file_info": "f", "file_uuid": None, "expires_at": time.time() + 9999})
+
+    def set(self, key: str, value: str, timeout: int) -> None:
+        raise AssertionError("there is nothing to keep")
+
+    delete = get
+
+
+def test_upload_that_has_ended_meanwhile_reports_no_more_progress() -> None:
+    seen = []
+
+    def note(progress: Progress) -> None:
+        seen.append((threading.current_thread(), progress.stage))
+
+    with Emulator() as emulator, Slow() as session, uploader_for(
+        emulator, session=session, cache=Full()
+    ) as uploader:
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin", progress=note)
+    assert {thread for thread, _ in seen} == {threading.current_thread()}
+    assert seen[-1][1] == "done"
