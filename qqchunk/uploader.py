@@ -16,7 +16,7 @@ from .protocol.results import UploadResult, read_result
 from .protocol.values import ChatType, FileType, Secret
 from .source.hashing import FileHashes, verify_unchanged
 from .source.ranges import Source
-from .transfer.arguments import Cancel, check_auth, check_chat_type, masked
+from .transfer.arguments import Cancel, check_chat_type, masked, masked_auth
 from .transfer.cache import Cache
 from .transfer.messages import Message
 from .transfer.operation import Operation, RunningCalls
@@ -62,7 +62,7 @@ class Uploader:
         max_concurrency: int = 10, max_file_size: int = 200 << 20, cache: Optional[Cache] = None,
     ) -> None:
         # Masked first: if a check fails, error trackers print this frame's variables.
-        client_secret, auth = masked(client_secret), check_auth(auth)
+        client_secret, auth = masked(client_secret), masked_auth(auth)
         settings = Settings.checked(
             app_id, client_secret, auth=auth, session=session, storage_session=storage_session,
             api_url=api_url, token_url=token_url, timeout=timeout, retries=retries,

@@ -166,10 +166,7 @@ class PartState:
     finish: Optional[CallState] = None
 
     def after_another_plan(self, before: PartState) -> PartState:
-        """Return this state with what was spent on the part under an earlier plan.
-
-        One that was polled in vain there is being sent again by this plan.
-        """
+        """Return this state with what an earlier plan spent; one polled there is sent again."""
         return replace(self, polled=before.polled, sent_again=before.polled > 0.0, puts=before.puts)
 
     def being_put(self) -> PartState:

@@ -61,8 +61,9 @@ def read_reply(
     if retry_after is None:  # a 429 may carry it in its body
         retry_after = read_number(found.get("retry_after"))
     raise _refusal(
-        call, find_rule(status, code, err_code), status, code, err_code, _message(found, body),
-        trace_id, None if retry_after is None else max(0.0, retry_after))
+        call, find_rule(status, code, err_code), status, code, err_code,
+        _message(call, found, body), trace_id,
+        None if retry_after is None else max(0.0, retry_after))
 
 
 def _accepted(call: Call, status: int, code: Optional[int], err_code: Optional[int]) -> bool:
@@ -241,10 +242,9 @@ def _trace_id(reply: Json, headers: Mapping[str, str]) -> Optional[str]:
     return trace_id[:_MAX_TRACE_ID] if trace_id else None
 
 
-def _message(reply: Json, body: bytes) -> str:
-    for key in ("message", "msg"):
-        said = read_text(reply.get(key))
-        if said:
-            return said[:_MAX_MESSAGE]
+def _message(call: Call, reply: Json, body: bytes) -> str:
+    said = read_text(reply.get("message")) or read_text(reply.get("msg"))
+    if said:
+        return call.mask(said)[:_MAX_MESSAGE]
     title = re.search(rb"<title>([^<]*)</title>", body, re.IGNORECASE)
     return title.group(1).decode("utf-8", "replace").strip()[:_MAX_MESSAGE] if title else ""

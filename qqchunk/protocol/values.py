@@ -12,6 +12,7 @@ from urllib.parse import quote
 Json = Dict[str, Any]
 
 MAX_NAME_LENGTH = 180  # characters; the platform documents no limit
+_SHORTEST_SECRET = 8  # characters; a shorter one cannot be told from words
 _MAX_EXTENSION_LENGTH = 20  # longer than any real one: "a.very long sentence" has none
 
 _FORBIDDEN = re.compile(
@@ -117,6 +118,15 @@ class Call:
     file_size: Optional[int] = None
     repeatable: bool = True
     slow: bool = False
+
+    def mask(self, text: str) -> str:
+        """Return the platform's *text* without the secrets that this call told it."""
+        values = [*self.body.values(), *self.body.get("media", {}).values()]
+        for secret in (value for value in values if isinstance(value, Secret)):
+            for part in (secret, secret.partition("?")[2]):
+                if len(part) >= _SHORTEST_SECRET:
+                    text = text.replace(part, repr(secret))
+        return text
 
 
 @dataclass(frozen=True)

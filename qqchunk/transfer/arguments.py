@@ -21,6 +21,7 @@ def check_credentials(
     """Return app id and secret as text, empty where *auth* stands for them.
 
     :param client_secret: as :func:`masked` gives it
+    :param auth: as :func:`masked_auth` gives it
     :raises TypeError: one of them is of a wrong type
     :raises ValueError: one of them is missing, or there are two kinds of credentials
     """
@@ -28,6 +29,9 @@ def check_credentials(
         raise TypeError(f"app_id must be text or an int, not {type(app_id).__name__}")
     if isinstance(client_secret, type):
         raise TypeError(f"client_secret must be text, not {client_secret.__name__}")
+    if isinstance(auth, type):
+        raise TypeError("auth must be a callable or a (user, password) pair, as requests takes it, "
+                        f"not {auth.__name__}")
     if auth is not None:
         if client_secret is not None:
             raise ValueError("give either a client_secret or auth, not both")
@@ -45,16 +49,11 @@ def masked(secret: object) -> Any:
     return Secret(secret) if isinstance(secret, str) else type(secret)
 
 
-def check_auth(auth: Any) -> Any:
-    """Return *auth* as a callable that does not show its secrets.
-
-    :raises TypeError: if requests would not take it
-    """
+def masked_auth(auth: Any) -> Any:
+    """Return *auth* as a callable; in place of what requests would not take, its type."""
     if isinstance(auth, tuple) and len(auth) == 2:
         return HTTPBasicAuth(*auth)
-    if auth is not None and not callable(auth):
-        raise TypeError("auth must be a callable or a (user, password) pair, as requests takes it")
-    return auth
+    return auth if auth is None or callable(auth) else type(auth)
 
 
 def check_session(name: str, session: Optional[requests.Session]) -> Optional[requests.Session]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping
+from urllib.parse import urlsplit
 
 from ..net.sessions import Sessions
 from ..net.transport import Transport
@@ -30,12 +31,13 @@ def fill_from_environment(
 
     :raises ValueError: if credentials are missing; names the variables
     """
+    # Masked, because error trackers print this frame's variables and the caller's.
+    options.update({"auth": arguments.masked_auth(options["auth"])} if "auth" in options else {})
     for name, variable in _VARIABLES.items():
         value = options.pop(name, None)
         if value is None and not (name == "client_secret" and options.get("auth") is not None):
             value = environ.get(variable) or None
         if value is not None:
-            # Masked, because error trackers print this frame's variables and the caller's.
             masked = name == "client_secret" and isinstance(value, str)
             options[name] = Secret(value) if masked else value
     if options.get("auth") is None:
@@ -73,7 +75,7 @@ class Settings:
     ) -> Settings:
         """Check what an ``Uploader`` was given.
 
-        :param client_secret, auth: as ``masked`` and ``check_auth`` of *arguments* give them
+        :param client_secret, auth: as ``masked`` and ``masked_auth`` of *arguments* give them
         :raises TypeError: an argument of a wrong type
         :raises ValueError: an argument of a wrong value, or no credentials
         """
@@ -90,5 +92,5 @@ class Settings:
             credentials=credentials, auth=auth, timeout=arguments.check_timeout(timeout),
             policy=arguments.check_policy(retries, backoff))
         return cls(
-            credentials[0], most, largest, api_url.startswith("https"),
+            credentials[0], most, largest, urlsplit(api_url).scheme == "https",
             FileInfoCache(cache, f"{api_url.rstrip('/')} {credentials[0]}"), sessions, transport)

@@ -179,3 +179,46 @@ def test_rejected_arguments_show_no_secret(caplog: pytest.LogCaptureFixture) -> 
         with pytest.raises((TypeError, ValueError)) as caught:
             attempt()
         assert_nothing_shows({SECRET}, caught.value, caplog)
+
+
+@pytest.mark.parametrize("auth", [
+    f"QQBot {SECRET}", SECRET.encode(), ["app", SECRET], ("app", SECRET, "more"), {"token": SECRET},
+])
+@pytest.mark.parametrize("make", [Uploader, Uploader.from_env])
+def test_auth_that_is_rejected_does_not_show(
+    make: Callable[..., Uploader], auth: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(app_id="app", auth=auth)
+    assert_nothing_shows({SECRET}, caught.value, caplog)
+
+
+@pytest.mark.parametrize("words", [
+    "cannot fetch https://files.example/a.mp4?sign={secret}", "a.mp4?sign={secret} is gone",
+    "x" * 450 + "https://files.example/a.mp4?sign={secret}",
+])
+def test_url_that_the_platform_repeats_does_not_show(
+    words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "leaked" * 10
+    url = f"https://files.example/a.mp4?sign={secret}"
+    with Emulator(client_secret=SECRET) as emulator, uploader_for(emulator) as uploader:
+        emulator.fail("url", "download_failed", message=words.format(secret=secret), times=None)
+        with pytest.raises(UploadError) as caught:
+            uploader.upload_url("c2c", "U1", url)
+        assert "<secret>" in str(caught.value)
+        assert_nothing_shows({"leaked"}, caught.value, caplog)
+
+
+@pytest.mark.parametrize("stage", ["token", "message"])
+def test_secret_that_the_platform_repeats_does_not_show(
+    stage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Emulator(client_secret=SECRET) as emulator, uploader_for(emulator) as uploader:
+        result = UploadResult(file_info="leaked" * 10)
+        said = {"token": SECRET, "message": result.file_info}[stage]
+        emulator.fail(stage, "code", code=100016, message=f"not good: {said}", times=None)
+        with pytest.raises(UploadError, match="not good: <secret>") as caught:
+            uploader.send("c2c", "U1", result)
+        caught.value.result = None  # which has it, see Sending
+        assert_nothing_shows({SECRET, "leaked"}, caught.value, caplog)

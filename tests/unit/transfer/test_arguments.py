@@ -14,7 +14,6 @@ import responses
 from qqchunk import Uploader, UploadResult
 from qqchunk.protocol.values import ChatType, FileType
 from qqchunk.transfer.arguments import (
-    check_auth,
     check_chat_type,
     check_count,
     check_credentials,
@@ -24,6 +23,7 @@ from qqchunk.transfer.arguments import (
     check_progress,
     check_timeout,
     check_url,
+    masked_auth,
 )
 
 SECRET = "5ecret-of-the-bot"
@@ -315,12 +315,12 @@ def test_credentials_become_text() -> None:
 
 
 def test_pair_of_user_and_password_does_not_show() -> None:
-    auth = check_auth(("user", SECRET))
+    auth = masked_auth(("user", SECRET))
     request = requests.Request("POST", "https://h.invalid/", auth=auth).prepare()
     assert request.headers["Authorization"].startswith("Basic ")
     assert SECRET not in repr(auth)
-    assert check_auth(None) is None
-    assert check_auth(print) is print
+    assert masked_auth(None) is None
+    assert masked_auth(print) is print
 
 
 @pytest.mark.parametrize("timeout, pair", [

@@ -6,6 +6,7 @@ from typing import Any, Dict
 
 import pytest
 
+from qqchunk import Uploader
 from qqchunk.transfer.settings import fill_from_environment
 
 BOT = {"QQ_BOT_APP_ID": "1", "QQ_BOT_CLIENT_SECRET": "s"}
@@ -53,3 +54,19 @@ def test_auth_stands_for_the_secret() -> None:
 def test_secret_does_not_show_in_the_options() -> None:
     assert "geheim" not in repr(filled({**BOT, "QQ_BOT_CLIENT_SECRET": "geheim"}))
     assert "geheim" not in repr(filled(BOT, client_secret="geheim"))
+
+
+@pytest.mark.parametrize("auth", ["geheim", b"geheim", ["1", "geheim"], ("1", "geheim")])
+def test_auth_does_not_show_in_the_options_whatever_it_is(auth: Any) -> None:
+    assert "geheim" not in repr(filled(BOT, auth=auth))
+
+
+@pytest.mark.parametrize("api_url, https_only", [
+    ("https://h", True), ("HTTPS://h", True), ("Https://h", True), ("http://https.example", False),
+    ("HTTP://h", False),
+])
+def test_parts_go_over_tls_where_the_api_is_spoken_to_over_tls(
+    api_url: str, https_only: bool
+) -> None:
+    with Uploader("1", "s", api_url=api_url) as uploader:
+        assert uploader._settings.https_only is https_only
