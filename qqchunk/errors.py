@@ -3,17 +3,17 @@
 ::
 
     UploadError (RuntimeError)
-    ├── UploadDailyLimitExceededError   the bot's quota for today is used up
-    ├── UploadFileTooLargeError         over the platform's or the caller's size limit
-    ├── ApiError                        any other refusal by the platform
-    │   └── AuthenticationError         the credentials were refused, or a fresh token was
-    ├── ProtocolError (ValueError)      a reply that makes no sense
-    ├── TransportError                  the network, after the retries
-    ├── PartUploadError                 storage refused a part for good
-    ├── PartFinishTimeoutError (TimeoutError)   a part was never confirmed
-    ├── SourceChangedError (OSError)    the file changed under the upload
-    ├── UploadDeadlineError (TimeoutError)      ``deadline`` passed
-    └── UploadCancelledError            ``cancel`` was set, or the uploader closed
+    ├── UploadDailyLimitExceededError         the bot's quota for today is used up
+    ├── UploadFileTooLargeError               over the platform's or the caller's size limit
+    ├── ApiError                              any other refusal by the platform
+    │   └── AuthenticationError               the credentials were refused, or a fresh token was
+    ├── ProtocolError (ValueError)            a reply that makes no sense
+    ├── TransportError                        the network, after the retries
+    ├── PartUploadError                       storage refused a part for good
+    ├── PartFinishTimeoutError (TimeoutError) a part was never confirmed
+    ├── SourceChangedError (OSError)          the file changed under the upload
+    ├── UploadDeadlineError (TimeoutError)    ``deadline`` passed
+    └── UploadCancelledError                  ``cancel`` was set, or the uploader closed
 
 All of them survive ``pickle`` with their attributes.
 """

@@ -16,7 +16,7 @@ class UploadResult:
 
     :ivar file_info: the token for a message's ``media.file_info``
     :ivar file_uuid: the platform's id of the file, None if it gave none
-    :ivar ttl: for how many seconds ``file_info`` may be used; 0: for long; None: not said
+    :ivar ttl: for how many seconds ``file_info`` may be used; 0: for a long time; None: not said
     :ivar expires_at: the end of that time, aware UTC; None if *ttl* is 0 or None
     :ivar reused: True if nothing had to be sent, because the platform or a cache had the file
     :ivar raw: the platform's reply without its wrapping; from a cache, what that kept of it
