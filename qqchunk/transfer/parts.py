@@ -97,7 +97,7 @@ class Parts:
             self._tasks.append(_Task(part, position, state))
         self._later = iter(self._tasks)
         self._begun: List[_Task] = []  # and not confirmed, in the order of the file
-        self._most_begun = 2 * plan.concurrency + 8  # a fresh plan sends these once more
+        self._most_begun = 2 * plan.concurrency + 8  # bounds how far sending runs ahead
         self._putting = self._confirmed = 0
         self._stale: Optional[UploadError] = None
         self._handlers: Dict[Work[Any], Callable[[Any], None]] = {}
