@@ -11,6 +11,7 @@ many as the platform's concurrency says, are being confirmed.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from dataclasses import dataclass
@@ -198,7 +199,7 @@ class Parts:
         task.running = False
         task.state, task.step, task.due = after.state, after.step, after.due
         if error is not None and after.step is Step.FAIL:
-            raise error
+            raise copy.copy(error)  # frames of the thread that met it may be alive, and refer to it
         if after.step is Step.PREPARE:
             self._stale = error
         elif after.step is Step.DONE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import time
 import weakref
 from typing import Any, Callable, Dict, List
@@ -11,7 +12,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from qqchunk import AuthenticationError, TransportError, Uploader
+from qqchunk import AuthenticationError, TransportError, UploadError, Uploader
 from qqchunk.emulator import Emulator
 from qqchunk.net.stopping import Aborted
 from qqchunk.source.ranges import FileSource
@@ -164,3 +165,24 @@ def test_token_whose_life_is_not_said_serves_many_calls(uploader_for: UploaderFo
         uploader.upload("c2c", "U", bytes(3 * PART), file_name="a.bin")
         uploader.upload("c2c", "U", bytes(PART), file_name="b.bin")
         assert emulator.count("token") == 1
+
+
+@pytest.mark.parametrize("stage", ["token", "prepare", "put", "finish", "complete"])
+@pytest.mark.parametrize("parts", [1, 6])
+def test_broken_connection_keeps_no_file_alive(
+    stage: str, parts: int, uploader_for: UploaderFor
+) -> None:
+    with Emulator(block_size=60_000 // parts, concurrency=4) as emulator:
+        emulator.fail(stage, "reset_after", times=None)
+        uploader = uploader_for(emulator, retries=0)
+        gc.collect()
+        gc.disable()
+        try:
+            file = io.BytesIO(bytes(60_000))
+            known = weakref.ref(file)
+            with pytest.raises(UploadError) as caught:
+                uploader.upload("c2c", "U1", file, file_name="a.bin")
+            del caught, file
+            assert known() is None
+        finally:
+            gc.enable()
