@@ -64,7 +64,7 @@ class FileInfoCache:
 
     def get(self, key: str, run: Run) -> Optional[UploadResult]:
         """Return the result kept under *key* if it is still good, else None."""
-        value = self._try(run, "get", lambda cache: cache.get(key))
+        value = self._try(run, "get", key)
         try:
             kept = json.loads(value)
             file_info, file_uuid = read_text(kept["file_info"]), read_text(kept["file_uuid"])
@@ -97,21 +97,29 @@ class FileInfoCache:
         }))
         timeout = result.ttl - MARGIN
         try:
-            self._try(run, "set", lambda cache: cache.set(key, str(value), timeout))
+            self._try(run, "set", key, value, timeout)
         except UploadError as error:
             log.warning("the cache was not waited for (%s)", error.brief)
 
     def delete(self, key: str, run: Run) -> None:
         """Forget what is kept under *key*."""
-        self._try(run, "delete", lambda cache: cache.delete(key))
+        self._try(run, "delete", key)
 
-    def _try(self, run: Run, name: str, act: Callable[[Cache], Any]) -> Any:
-        cache = self._cache
-        return None if cache is None else run(lambda: self._call(cache, name, act))
-
-    def _call(self, cache: Cache, name: str, act: Callable[[Cache], Any]) -> Any:
+    def _try(self, run: Run, name: str, *args: object) -> Any:
+        if self._cache is None:
+            return None
         try:
-            return act(cache)
+            # Here, on the caller's thread: Django's cache makes the object that holds its
+            # connections for the context in which it is first looked at.
+            method = getattr(self._cache, name)
+        except Exception as error:
+            log.warning("the cache failed to %s (%s)", name, type(error).__name__)
+            return None
+        return run(lambda: self._call(name, method, *args))
+
+    def _call(self, name: str, method: Callable[..., Any], *args: object) -> Any:
+        try:
+            return method(*(str(a) if isinstance(a, Secret) else a for a in args))
         except Exception as error:  # whatever the caller's cache raises
             log.warning("the cache failed to %s (%s)", name, type(error).__name__)
             return None
