@@ -144,17 +144,21 @@ def _tapped_pool(base: Any) -> Any:
         def connect_ahead(self, timeout: Any) -> None:
             """Open a connection that the next request will use, if none is idle here."""
             connection = self._get_conn()
+            idle_since = getattr(connection, "idle_since", None)
             try:
                 # urllib3 1.26 would take the tickets of TLS 1.3 for the end of the connection.
                 if not getattr(connection, "is_connected", True):
                     connection.timeout = timeout
                     connection.connect()
                     connection.has_unread_tickets = True
+                    idle_since = None
             except BaseException:
                 connection.close()
                 raise
             finally:
                 self._put_conn(connection)
+                if idle_since is not None:  # it was not used: its time goes on
+                    connection.idle_since = idle_since
 
         def _put_conn(self, connection: Any, *args: Any, **kwargs: Any) -> None:
             stop = current()

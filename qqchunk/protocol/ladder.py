@@ -99,7 +99,8 @@ class CallState:
         timed_out = self.stage == "complete" and TIMED_OUT in codes
         delay, attempts = self._delay(error, now, timed_out)
         if delay is None:
-            fails = self.last or not timed_out
+            asked = error.retry_after or 0.0
+            fails = self.last or not timed_out or asked > retry.MAX_RETRY_AFTER
             return Next(Step.FAIL if fails else Step.PREPARE, self, now, error)
         replayed = self.replayed or error.ambiguous
         return Next(Step.CALL, replace(self, attempts=attempts, replayed=replayed),
@@ -123,8 +124,7 @@ class CallState:
         if error.again not in (Again.BACKOFF, Again.ONCE, Again.TWICE):
             return None, attempts
         most = min(policy.retries, _MOST.get(error.again, policy.retries))
-        if timed_out and policy.retries:
-            most = _TIMED_OUT_REPEATS
+        most = _TIMED_OUT_REPEATS if timed_out and policy.retries else most
         attempts = attempts.failed()
         if attempts.failures > most:
             return None, attempts

@@ -570,3 +570,7 @@ def test_step_of_a_call_is_due_in_time_and_says_what_led_to_it(
     after = state.failed(error, START)
     assert (after.step, after.due, after.error) == (step, START + wait, error)
     assert after.state.stage == state.stage
+
+
+def test_complete_that_timed_out_and_asks_for_over_a_minute_is_the_callers_to_wait_for() -> None:
+    assert run(call("complete"), refused(850027, retry_after=61)) == ([], Step.FAIL)
