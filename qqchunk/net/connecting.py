@@ -30,9 +30,19 @@ def on_connect(do: Callable[[], object]) -> Iterator[None]:
 def register(sock: Any) -> None:
     """Register *sock*, unless it is None, with the upload that the calling thread works for."""
     stop = current()
-    plain = getattr(sock, "socket", sock)  # of pyOpenSSL, and of TLS inside TLS
-    if stop and hasattr(plain, "family"):  # not a recorder's, whose descriptor is none
+    plain = plain_socket(sock)
+    if stop and plain:
         stop.register(plain)
+
+
+def plain_socket(sock: Any) -> Any:
+    """Return the socket of the system's behind *sock*; None if it is a recorder's or a mock's."""
+    # Of pyOpenSSL, and of TLS inside TLS; not by getattr(): a mock's may refuse to be asked.
+    plain = getattr(sock, "__dict__", {}).get("socket", sock)
+    try:
+        return plain if hasattr(plain, "family") else None
+    except Exception:  # httpretty's
+        return None
 
 
 def connects_as_urllib3(method: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator
 import requests
 import urllib3
 
-from .connecting import connect, connects_as_urllib3, register
+from .connecting import connect, connects_as_urllib3, plain_socket, register
 from .stopping import current, monotonic
 
 #: Seconds after which an idle connection is not used again. A NAT on the way forgets idle ones, and
@@ -198,6 +198,8 @@ def _tapped_connection(base: Any) -> Any:
 
 def _read_tickets(sock: Any) -> None:
     """Read what TLS 1.3 sends after a handshake: urllib3 takes bytes that wait for a hang-up."""
+    if not plain_socket(sock):
+        return
     with suppress(OSError):  # that nothing else is there, or that it is closed
         timeout = sock.gettimeout()
         sock.settimeout(0.0)

@@ -348,6 +348,29 @@ def test_patched_create_connection_connects(
     assert set(seen) == {"bot.invalid", "127.0.0.1"}  # the API and storage
 
 
+class Scripted:
+    """A mock's socket, httpretty's for example: it refuses to be asked for what it has not."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        for name in ("sendall", "makefile", "settimeout", "setsockopt", "shutdown", "close",
+                     "fileno"):
+            setattr(self, name, getattr(sock, name))
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"there is no real socket that has {name}")
+
+
+def test_socket_that_is_none_carries_an_upload(
+    emulator: Emulator, uploader_for: MakeUploader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = urllib3_connecting.create_connection
+    monkeypatch.setattr(
+        urllib3_connecting, "create_connection",
+        lambda *args, **kwargs: Scripted(connect(*args, **kwargs)))
+    result = upload(uploader_for(emulator))
+    assert emulator.received(result.file_info) == CONTENT
+
+
 @pytest.mark.parametrize("name,value", [
     ("allowed_gai_family", lambda: socket.AF_INET), ("HAS_IPV6", False)])
 def test_patched_address_family_holds(
