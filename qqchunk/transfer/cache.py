@@ -47,7 +47,8 @@ class FileInfoCache:
     """
 
     def __init__(
-        self, cache: Optional[Cache], scope: str, clock: Callable[[], float] = time.time
+        self, cache: Optional[Cache], scope: str,
+        clock: Callable[[], float] = lambda: time.time(),  # which a test may have frozen
     ) -> None:
         self._cache = cache
         self._scope = scope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -32,6 +33,27 @@ def test_upload_under_a_frozen_clock_arrives(
             result = uploader_for(emulator, backoff=0.05).upload(
                 "c2c", "U", CONTENT, file_name="a.bin", deadline=20)
         assert emulator.received(result.file_info) == CONTENT
+
+
+class MemoryCache(Dict[str, Any]):
+    def set(self, key: str, value: Any, timeout: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def test_kept_result_ends_by_the_clock_that_a_test_moves(
+    emulator: Emulator, uploader_for: UploaderFor
+) -> None:
+    uploader = uploader_for(emulator, cache=MemoryCache())
+    with freeze_time("2026-01-01") as clock:
+        upload = functools.partial(uploader.upload, "c2c", "U", CONTENT, file_name="a.bin")
+        life = upload().ttl
+        clock.tick(life - 61)
+        assert upload().reused
+        clock.tick(2)
+        assert not upload().reused
 
 
 @pytest.mark.skipif(not hasattr(time, "clock_gettime"), reason="there is no clock that goes on")
