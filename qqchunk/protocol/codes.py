@@ -186,12 +186,16 @@ def find_rule(http_status: Optional[int], code: Optional[int], err_code: Optiona
 # COS and S3 say with HTTP 400 that a body stalled or arrived damaged.
 _DAMAGED_BODY = ("RequestTimeout", "IncompleteBody", "BadDigest")
 
+# Also MinIO's SlowDownWrite and AWS's ThrottlingException.
+_TOO_OFTEN = ("SlowDown", "Throttling", "TooManyRequests", "RequestLimitExceeded")
+
 
 def find_storage_rule(http_status: int, code: str) -> Rule:
     """Return what storage's refusal of a PUT means, by status and the code in its XML together."""
-    if http_status == 429 or code == "SlowDown":
+    if http_status == 429 or code.startswith(_TOO_OFTEN):
         return Rule("storage is asked too often", Again.RATE, _LATER)
-    if http_status == 403:  # the URL is dead; another prepare gives others
+    # The URL is dead; another prepare gives others. S3 says ExpiredToken with 400.
+    if http_status == 403 or code == "ExpiredToken":
         return Rule("the URL has expired or its signature is wrong", Again.FRESH,
                     "upload the file again")
     if http_status == 413:

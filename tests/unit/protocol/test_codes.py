@@ -390,6 +390,9 @@ def test_token_service_that_cannot_is_none(status: int, code: Any) -> None:
     (502, "", Again.BACKOFF), (503, "ServiceUnavailable", Again.BACKOFF), (504, "", Again.BACKOFF),
     (400, "MalformedXML", Again.NEVER), (404, "NoSuchUpload", Again.NEVER), (302, "", Again.NEVER),
     (413, "", Again.NEVER),
+    (503, "SlowDownWrite", Again.RATE), (400, "ThrottlingException", Again.RATE),
+    (503, "TooManyRequests", Again.RATE), (400, "RequestLimitExceeded", Again.RATE),
+    (400, "ExpiredToken", Again.FRESH), (400, "InvalidToken", Again.NEVER),
 ])
 def test_storage_is_judged_by_code_and_status_together(
     status: int, code: str, policy: Again
