@@ -58,6 +58,13 @@ def check_stream(file: Any) -> None:
     :raises ValueError: it is closed, or not open for reading
     """
     kind = type(file).__name__
+    if isinstance(file, type):
+        raise TypeError(f"cannot upload the class {file.__name__} itself: give an object of it")
+    if inspect.isawaitable(file) and not hasattr(file, "read"):
+        if inspect.iscoroutine(file):
+            file.close()  # else Python warns that nobody awaited it
+        raise TypeError(f"cannot upload {kind}, which has to be awaited first: give the bytes or "
+                        "the path that it gives")
     read = getattr(file, "read", None)
     if not callable(read):
         part = _part_of(file)

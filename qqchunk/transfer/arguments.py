@@ -63,7 +63,8 @@ def check_session(name: str, session: Optional[requests.Session]) -> Optional[re
     """
     origins = {cls.__module__.partition(".")[0] for cls in type(session).__mro__}
     # Not by isinstance(): mocks and caches put other classes in the place of requests.Session.
-    if session is not None and ("niquests" in origins or not hasattr(session, "get_adapter")):
+    if session is not None and ("niquests" in origins or isinstance(session, type)
+                                or not hasattr(session, "get_adapter")):
         raise TypeError(f"{name} must be a requests.Session, not {type(session).__name__}")
     if "requests_futures" in origins:
         raise TypeError(f"{name} must be a session whose request() returns the response, not a "
@@ -78,8 +79,10 @@ def check_cache(cache: Any, app_id: str) -> Any:
     :raises ValueError: if there is no *app_id* to tell this bot's files by
     """
     for method in ("get", "set", "delete"):
-        if cache is not None and not callable(getattr(cache, method, None)):
-            raise TypeError(f"cache must have {method}(), as Django's caches and cachelib's do")
+        if cache is not None and (
+                isinstance(cache, type) or not callable(getattr(cache, method, None))):
+            raise TypeError(f"cache must have {method}(), as Django's cache and cachelib's "
+                            "SimpleCache() do")
     if cache is not None and not app_id:
         raise ValueError("a cache needs the app_id: a file_info is good for one bot only")
     return cache
@@ -216,8 +219,9 @@ def check_cancel(cancel: Optional[Cancel]) -> Optional[Cancel]:
 
     :raises TypeError: if it has no ``is_set()``
     """
-    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-        raise TypeError(f"cancel must have is_set(), as threading.Event does, not {cancel!r}")
+    if isinstance(cancel, type) or not (
+            cancel is None or callable(getattr(cancel, "is_set", None))):
+        raise TypeError(f"cancel must have is_set(), as threading.Event() does, not {cancel!r}")
     return cancel
 
 

@@ -93,6 +93,23 @@ def test_what_cannot_be_read_is_told_what_can(file: Any) -> None:
         "bytearray, memoryview, or an object whose read() gives bytes")
 
 
+@pytest.mark.parametrize("kind", [io.BytesIO, Reader, pathlib.Path])
+def test_class_is_refused(kind: type) -> None:
+    with pytest.raises(TypeError, match=f"^cannot upload the class {kind.__name__} itself: give"):
+        open_source(kind, "a.bin")
+
+
+def test_coroutine_that_was_not_awaited_is_refused_in_these_words_alone() -> None:
+    async def read() -> bytes:
+        return SMALL
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match="^cannot upload coroutine, which has to be awaited"):
+            open_source(read(), "a.bin")
+        gc.collect()
+
+
 class Response:
     """As httpx gives it: read() gives everything."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import pathlib
+import threading
 import traceback
 from typing import Any, Callable, Dict, Iterator, Type
 
 import pytest
 import requests
 import responses
+from requests.auth import HTTPBasicAuth
 
 from qqchunk import Uploader, UploadResult
 from qqchunk.protocol.values import ChatType, FileType
@@ -123,6 +125,9 @@ def make(**options: Any) -> None:
     (dict(cache={}), TypeError, r"cache must have set\(\)"),
     (dict(cache="redis://"), TypeError, r"cache must have get\(\)"),
     (dict(cache=object()), TypeError, r"cache must have get\(\)"),
+    (dict(cache=MemoryCache), TypeError, r"cache must have get\(\), as .* SimpleCache\(\) do"),
+    (dict(session=requests.Session), TypeError, "session must be a requests.Session, not type"),
+    (dict(client_secret=None, auth=HTTPBasicAuth), TypeError, "auth must be"),
     (dict(app_id=None, client_secret=None, auth=print, cache=MemoryCache()), ValueError,
      "a cache needs the app_id"),
 ])
@@ -217,6 +222,7 @@ WRONG_FOR_ALL = [
     (dict(file_name=5), TypeError, "file_name must be text"),
     (dict(cancel=True), TypeError, r"cancel must have is_set\(\)"),
     (dict(cancel=object()), TypeError, r"cancel must have is_set\(\)"),
+    (dict(cancel=threading.Event), TypeError, r"cancel must .*Event\(\) does, not <class"),
     (dict(deadline="5"), TypeError, "deadline must be a number of seconds"),
     (dict(deadline=True), TypeError, "deadline must be a number of seconds"),
     (dict(deadline=float("nan")), ValueError, "deadline must be a number of seconds, not nan"),
