@@ -169,11 +169,15 @@ class Bar:
         """Show nothing from the first trouble on: the upload goes on without a bar."""
         try:
             yield
-        except _BAR_TROUBLE as trouble:
-            if isinstance(trouble, TimeoutError):  # no stream says that; a signal handler does
+        except (*_BAR_TROUBLE, RuntimeError) as trouble:
+            # No stream says the one; and of the other kind only that its lock is held by the code
+            # which the signal handler that uploads has interrupted.
+            if isinstance(trouble, TimeoutError) or (
+                    isinstance(trouble, RuntimeError) and "reentrant call" not in str(trouble)):
                 raise
             self._bar = None
+            kind: Any = self._tqdm if isinstance(self._tqdm, type) else ()
             for frame, _ in traceback.walk_tb(trouble.__traceback__):
                 for value in frame.f_locals.values():
-                    if self._tqdm is not None and isinstance(value, self._tqdm):
+                    if isinstance(value, kind):
                         value.disable = True  # a half-made one, too, tries again when collected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from typing import Any, Callable, Iterator, List
 
 import pytest
+import tqdm.auto
 
 from qqchunk.transfer.progress import Bar, Progress
 
@@ -47,6 +49,7 @@ def show(bar: Bar, name: str = "a.mp4") -> None:
     ValueError("underlying buffer has been detached"),
     UnicodeEncodeError("gbk", "x", 0, 1, "illegal multibyte sequence"),
     AttributeError("'Window' object has no attribute 'encoding'"),
+    RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>"),
 ], ids=lambda failure: type(failure).__name__)
 def test_stream_that_takes_nothing_is_tried_once(
     failure: BaseException, stderr: Callable[[Any], None]
@@ -128,6 +131,16 @@ def test_settings_that_make_no_sense_mean_no_bar_and_no_word(variable: str) -> N
     done = run(**dict([variable.split("=")]))
     lines: List[str] = [line for line in done.stderr.splitlines() if "a.mp4" not in line]
     assert (done.returncode, done.stdout, lines) == (0, "arrived 0\n", [])
+
+
+def test_tqdm_that_somebody_has_set_up_means_no_bar_on_such_a_stream_either(
+    stderr: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tqdm.auto.tqdm", functools.partial(tqdm.auto.tqdm, ascii=True))
+    stream = Hopeless(OSError(28, "No space left on device"))
+    stderr(stream)
+    show(Bar())
+    assert stream.tried > 0
 
 
 def test_stream_without_a_descriptor_means_no_bar() -> None:
