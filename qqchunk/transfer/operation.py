@@ -7,6 +7,7 @@ after in between.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import threading
@@ -213,6 +214,10 @@ class RunningCalls:
                     operation.close("the uploader was closed")
             self._close()
 
+    def close_connections(self) -> None:
+        """Close what idles; the uploader stays open."""
+        self._sessions.close()
+
     def after_fork(self) -> None:
         """Run in the child: the parent's connections and the locks of its threads stay there."""
         self._lock = threading.RLock()
@@ -227,6 +232,12 @@ class RunningCalls:
 
 #: Those of all uploaders, for a fork to renew.
 _all: weakref.WeakSet[RunningCalls] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_connections() -> None:
+    for calls in list(_all):  # uploaders stay open: what else the program ends with may upload
+        calls.close_connections()
 
 
 def _after_fork() -> None:
