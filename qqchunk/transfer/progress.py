@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -169,11 +169,13 @@ class Bar:
         """Show nothing from the first trouble on: the upload goes on without a bar."""
         try:
             yield
-        except (*_BAR_TROUBLE, RuntimeError) as trouble:
-            # No stream says the one; and of the other kind only that its lock is held by the code
-            # which the signal handler that uploads has interrupted.
-            if isinstance(trouble, TimeoutError) or (
-                    isinstance(trouble, RuntimeError) and "reentrant call" not in str(trouble)):
+        except BaseException as trouble:
+            _release_lock(trouble)
+            # No stream says TimeoutError; and of RuntimeErrors only that its lock is held by the
+            # code which the signal handler that uploads has interrupted.
+            ours = isinstance(trouble, _BAR_TROUBLE) and not isinstance(trouble, TimeoutError)
+            if not ours and not (
+                    isinstance(trouble, RuntimeError) and "reentrant call" in str(trouble)):
                 raise
             self._bar = None
             kind: Any = self._tqdm if isinstance(self._tqdm, type) else ()
@@ -181,3 +183,16 @@ class Bar:
                 for value in frame.f_locals.values():
                     if isinstance(value, kind):
                         value.disable = True  # a half-made one, too, tries again when collected
+
+
+def _release_lock(trouble: BaseException) -> None:
+    """Release the lock of all bars where tqdm has not: its refresh() does so only after success.
+
+    Every other thread that shows or collects a bar would wait for it for ever.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(trouble.__traceback__)]
+    for frame, inner in zip(frames, frames[1:]):
+        names = frame.f_code.co_name, inner.f_code.co_name
+        if names == ("refresh", "display") and not frame.f_locals.get("nolock"):
+            with suppress(Exception):  # another tqdm, which works otherwise
+                frame.f_locals["self"]._lock.release()

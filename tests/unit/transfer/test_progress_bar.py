@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import subprocess
 import sys
+import threading
 from typing import Any, Callable, Iterator, List
 
 import pytest
@@ -146,3 +148,32 @@ def test_tqdm_that_somebody_has_set_up_means_no_bar_on_such_a_stream_either(
 def test_stream_without_a_descriptor_means_no_bar() -> None:
     done = run(WITHOUT_DESCRIPTOR)
     assert (done.returncode, done.stdout) == (0, "arrived 0\n")
+
+
+@pytest.mark.parametrize("failure", [
+    OSError(28, "No space left on device"), KeyboardInterrupt(), ZeroDivisionError(),
+], ids=lambda failure: type(failure).__name__)
+def test_trouble_leaves_no_lock_for_the_bars_of_other_threads(
+    failure: BaseException, stderr: Callable[[Any], None]
+) -> None:
+    stream = io.StringIO()
+    stderr(stream)
+    bar = Bar()
+    bar.open("a.mp4", 100)
+
+    def fail(_: str) -> int:
+        raise failure
+
+    stream.write = fail  # type: ignore[method-assign]
+    with contextlib.suppress(KeyboardInterrupt):
+        bar(Progress("hashing", 1, 100, 0, 1))
+    free: List[bool] = []
+
+    def look() -> None:
+        with tqdm.auto.tqdm.get_lock():
+            free.append(True)
+
+    other = threading.Thread(target=look, daemon=True)
+    other.start()
+    other.join(2.0)
+    assert free == [True]
