@@ -156,15 +156,19 @@ def test_stream_without_a_descriptor_means_no_bar() -> None:
 def test_trouble_leaves_no_lock_for_the_bars_of_other_threads(
     failure: BaseException, stderr: Callable[[Any], None]
 ) -> None:
-    stream = io.StringIO()
+    class Failing(io.StringIO):
+        fails = False
+
+        def write(self, text: str) -> int:
+            if self.fails:
+                raise failure
+            return super().write(text)
+
+    stream = Failing()
     stderr(stream)
     bar = Bar()
     bar.open("a.mp4", 100)
-
-    def fail(_: str) -> int:
-        raise failure
-
-    stream.write = fail  # type: ignore[method-assign]
+    stream.fails = True
     with contextlib.suppress(KeyboardInterrupt):
         bar(Progress("hashing", 1, 100, 0, 1))
     free: List[bool] = []
