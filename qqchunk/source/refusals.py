@@ -109,6 +109,8 @@ def _part_of(file: Any, parts: Mapping[str, str] = _PARTS) -> str:
 
 def _takes_size(read: Callable[..., Any]) -> bool:
     """Say whether a ``read()`` can be asked for a number of bytes; most of C do not tell."""
+    if inspect.isbuiltin(read) and isinstance(read.__self__, io.IOBase):
+        return True  # of Python's own files, whose signature takes milliseconds to find
     try:
         signature = inspect.signature(read)
     except (TypeError, ValueError):

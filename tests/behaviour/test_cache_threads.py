@@ -83,6 +83,7 @@ def test_time_limit_in_a_cache_call_reaches_the_caller(
     limit: Type[BaseException],
 ) -> None:
     def strike(*_: Any) -> None:
+        slow_cache.release()  # so that nobody has to wait for the thread that is in it
         raise limit()
 
     before = signal.signal(signal.SIGUSR1, strike)
@@ -98,7 +99,6 @@ def test_time_limit_in_a_cache_call_reaches_the_caller(
             uploader.send("c2c", "U", CONTENT, file_name="a")
         assert slow_cache.reached.is_set()
     finally:
-        slow_cache.release()
         striker.join()
         signal.signal(signal.SIGUSR1, before)
 
@@ -122,8 +122,15 @@ def test_slow_cache_obeys_cancel(
 ) -> None:
     uploader = uploader_for(emulator, cache=slow_cache)
     send_expired(emulator, uploader, slow_cache, slow)
+
+    class Cancel:
+        def is_set(self) -> bool:
+            if slow_cache.reached.is_set():
+                slow_cache.release()
+            return slow_cache.reached.is_set()
+
     with pytest.raises(UploadCancelledError):
-        uploader.send("c2c", "U", CONTENT, file_name="a", cancel=slow_cache.reached)
+        uploader.send("c2c", "U", CONTENT, file_name="a", cancel=Cancel())
 
 
 @pytest.mark.parametrize("slow", ["get", "delete"])
@@ -132,7 +139,13 @@ def test_slow_cache_obeys_close(
 ) -> None:
     uploader = uploader_for(emulator, cache=slow_cache)
     send_expired(emulator, uploader, slow_cache, slow)
-    closer = threading.Thread(target=lambda: slow_cache.reached.wait(10) and uploader.close())
+
+    def close() -> None:
+        slow_cache.reached.wait(10)
+        uploader.close()
+        slow_cache.release()  # so that nobody has to wait for the thread that is in it
+
+    closer = threading.Thread(target=close)
     closer.start()
     with pytest.raises(UploadCancelledError, match="the uploader was closed"):
         uploader.send("c2c", "U", CONTENT, file_name="a")

@@ -50,6 +50,17 @@ class Encoded:
         return self.path
 
 
+def test_signature_of_a_file_from_open_is_not_looked_for(
+    path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signature(read: Any) -> None:
+        raise AssertionError("this takes longer than opening the file")
+
+    monkeypatch.setattr("inspect.signature", signature)
+    with open(path, "rb") as file, open_source(file), open_source(path) as source:
+        assert content(source) == LARGE
+
+
 def test_file_name_wins_over_the_paths_own(path: pathlib.Path) -> None:
     with open_source(path, "other.png") as source:
         assert source.name == "other.png"
