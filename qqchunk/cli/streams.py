@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Iterator
+from typing import Any, Iterator
 
 
 class OutputLost(Exception):
@@ -31,14 +31,14 @@ def usable() -> Iterator[None]:
                 _let_go(stream)
 
 
-def _let_go(stream: object) -> None:
+def _let_go(stream: Any) -> None:
     """Drop what a stream cannot write, or the interpreter fails when it flushes it at exit."""
     try:
-        stream.flush()  # type: ignore[attr-defined]
+        stream.flush()
     except (OSError, ValueError, AttributeError):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), stream.fileno())  # type: ignore[attr-defined]
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def say(text: object) -> None:
