@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import queue
+import socket
+import ssl
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator
 
@@ -178,8 +180,8 @@ def _tapped_connection(base: Any) -> Any:
 
         @property
         def is_connected(self) -> bool:
-            if self.__dict__.pop("has_unread_tickets", False):
-                _read_tickets(self.sock)
+            if self.__dict__.pop("has_unread_tickets", False) and not _is_silent(self.sock):
+                return False
             return bool(super().is_connected)
 
         def _new_conn(self) -> Any:
@@ -196,17 +198,23 @@ def _tapped_connection(base: Any) -> Any:
     return TappedConnection
 
 
-def _read_tickets(sock: Any) -> None:
-    """Read what TLS 1.3 sends after a handshake: urllib3 takes bytes that wait for a hang-up."""
+def _is_silent(sock: Any) -> bool:
+    """Say whether nothing came but what TLS 1.3 sends after a handshake, and read that.
+
+    urllib3 takes bytes that wait for a hang-up; a server's word before any request is one.
+    """
     if not plain_socket(sock):
-        return
-    with suppress(OSError):  # that nothing else is there, or that it is closed
+        return True
+    with suppress(OSError):  # it is closed, or TLS says why it will be
         timeout = sock.gettimeout()
         sock.settimeout(0.0)
         try:
             sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError, socket.timeout):  # the last is pyOpenSSL's
+            return True
         finally:
             sock.settimeout(timeout)
+    return False
 
 
 def _is_stale(connection: Any) -> bool:

@@ -220,6 +220,7 @@ def transport_error(
         stage=stage, file_name=about.file_name, file_size=about.file_size)
 
 
-def _origin(url: str) -> Tuple[str, str]:
+def _origin(url: str) -> Tuple[str, Optional[str], int]:
+    """Return what of *url* tells one pool of connections from another."""
     split = urlsplit(url)
-    return split.scheme, split.netloc
+    return split.scheme, split.hostname, split.port or (443 if split.scheme == "https" else 80)

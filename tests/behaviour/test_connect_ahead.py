@@ -6,18 +6,21 @@ import json
 import ssl
 import threading
 import time
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 import pytest
 import requests
 import responses
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
 from qqchunk import Progress, TransportError, UploadCancelledError, Uploader
 from qqchunk.emulator import Emulator
 from qqchunk.net import taps
+from qqchunk.net.stopping import StopSignal
+from qqchunk.net.transport import Transport
 from tests.relays import HttpProxy
-from tests.support import Pki, connecting_to, full_backlog, nothing_left, wait_until
+from tests.support import Peer, Pki, Server, connecting_to, full_backlog, nothing_left, wait_until
 
 CONTENT = bytes(100_000)
 
@@ -35,11 +38,9 @@ def far(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         yield emulator
 
 
-def uploader_for(emulator: Emulator, *, other_host: bool = True, **options: Any) -> Uploader:
-    """The token comes from another host than the API, or from the same."""
-    token_url = emulator.token_url
-    if other_host:
-        token_url = token_url.replace("127.0.0.1", "localhost")
+def uploader_for(emulator: Emulator, **options: Any) -> Uploader:
+    """The token comes from another host than the API."""
+    token_url = emulator.token_url.replace("127.0.0.1", "localhost")
     return Uploader(
         emulator.app_id, emulator.client_secret, api_url=emulator.api_url, token_url=token_url,
         backoff=0.0, **options)
@@ -47,6 +48,7 @@ def uploader_for(emulator: Emulator, *, other_host: bool = True, **options: Any)
 
 # urllib3 1.26 takes the tickets of TLS 1.3 for the end of a connection: nothing is opened ahead.
 AHEAD = 1 if hasattr(HTTPConnection, "is_connected") else 0
+needs_urllib3_2 = pytest.mark.skipif(not AHEAD, reason="nothing is opened ahead")
 
 
 def connections_during_the_token_call(emulator: Emulator, uploader: Uploader) -> int:
@@ -58,6 +60,7 @@ def connections_during_the_token_call(emulator: Emulator, uploader: Uploader) ->
         time.sleep(0.1)
         seen.append(emulator.connections)
         assert emulator.count("prepare") == 0
+        emulator.behaviour.latency = 0.0
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -81,6 +84,7 @@ def test_connection_that_waited_is_used_over_tls_1_2_too(far: Emulator, pki: Pki
 
 
 def test_second_upload_connects_to_nothing(far: Emulator) -> None:
+    far.behaviour.latency = 0.0
     with uploader_for(far) as uploader:
         for _ in range(2):
             uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
@@ -88,8 +92,51 @@ def test_second_upload_connects_to_nothing(far: Emulator) -> None:
     assert far.connections == connections
 
 
-def test_nothing_is_opened_ahead_of_a_token_from_the_same_host(far: Emulator) -> None:
-    assert connections_during_the_token_call(far, uploader_for(far, other_host=False)) == 1
+@pytest.mark.parametrize("spelling", ["127.0.0.1", "LOCALHOST"])
+def test_nothing_is_opened_ahead_of_a_token_from_the_same_host(
+    far: Emulator, spelling: str
+) -> None:
+    uploader = Uploader(
+        far.app_id, far.client_secret, api_url=far.api_url.replace("127.0.0.1", spelling.lower()),
+        token_url=far.token_url.replace("127.0.0.1", spelling))
+    assert connections_during_the_token_call(far, uploader) == 1
+    assert far.connections == 2  # that one serves the API too
+
+
+def test_nothing_is_opened_ahead_where_a_connection_to_the_token_service_idles(
+    far: Emulator
+) -> None:
+    uploader = uploader_for(far)
+    keeper, stop = uploader._transport._keeper, StopSignal()
+    far.behaviour.latency = 0.0
+    keeper.drop(uploader._transport.token(stop))
+    far.behaviour.latency = 0.15
+    assert connections_during_the_token_call(far, uploader) == 1
+    assert far.count("token") == 2
+    assert far.connections == 3  # nor later on
+
+
+def test_api_is_connected_to_once_however_often_the_token_is_asked_for(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.fail("token", "reset", times=2)
+    begun: List[StopSignal] = []
+    monkeypatch.setattr(Transport, "connect_ahead", lambda transport, stop: begun.append(stop))
+    with uploader_for(emulator) as uploader:
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+    assert emulator.count("token") == 3
+    assert len(begun) == 1
+
+
+class Rerouting(HTTPAdapter):
+    """Knows by itself where requests go."""
+
+
+def test_nothing_is_opened_ahead_through_an_adapter_of_somebody_elses(
+    far: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests.sessions.HTTPAdapter", Rerouting)
+    assert connections_during_the_token_call(far, uploader_for(far)) == 1
 
 
 def test_nothing_is_opened_ahead_on_a_session_of_the_callers(far: Emulator) -> None:
@@ -101,6 +148,7 @@ def test_nothing_is_opened_ahead_on_a_session_of_the_callers(far: Emulator) -> N
 def test_nothing_is_opened_ahead_through_a_proxy(
     far: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    far.behaviour.latency = 0.0
     opened = []
     monkeypatch.setattr(
         "qqchunk.net.sessions.tap", lambda session: opened.append(session) or taps.tap(session))
@@ -154,6 +202,66 @@ def test_connecting_ahead_ends_with_the_upload(far: Emulator) -> None:
         stopping.join()
         assert time.monotonic() - ended < 1.0
         assert not connecting_to(port)
+
+
+@needs_urllib3_2
+def test_handshake_that_gets_no_answer_is_no_connection(far: Emulator) -> None:
+    with Server() as api:
+        uploader = Uploader(
+            far.app_id, far.client_secret, api_url=api.url("https"), token_url=far.token_url,
+            retries=0, timeout=(0.1, 5.0))
+        with uploader, pytest.raises(TransportError) as caught:
+            uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+    assert caught.value.stage == "prepare"
+    assert [peer.heard[:1] for peer in api.peers] == [b"\x16"] * 2  # of TLS; nothing in clear
+
+
+@needs_urllib3_2
+@pytest.mark.parametrize("close", [False, True])
+def test_connection_on_which_the_server_spoke_first_is_not_used(
+    far: Emulator, pki: Pki, close: bool
+) -> None:
+    peers = []
+
+    def answer(peer: Peer) -> None:
+        peers.append(peer)
+        with pki.context.wrap_socket(peer.sock, server_side=True) as sock:
+            if len(peers) > 1:
+                while b"md5_10m" not in sock.recv(65536):
+                    pass
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" b'{"file_info":"f"}')
+            elif close:
+                sock.unwrap()  # and TCP stays open
+            else:
+                sock.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            sock.recv(1)
+
+    with Server(answer) as api:
+        uploader = Uploader(
+            far.app_id, far.client_secret, api_url=api.url("https"), token_url=far.token_url,
+            retries=0)
+        with uploader:
+            assert uploader.upload("c2c", "U1", CONTENT, file_name="a.bin").file_info == "f"
+    assert len(peers) == 2
+
+
+@needs_urllib3_2
+def test_connection_idles_from_its_last_use_on(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(taps, "monotonic", lambda: now)
+    opened = []
+    with uploader_for(emulator) as uploader:
+        for now in (0.0, 40.0, 60.0, 90.0):
+            if now in (0.0, 90.0):
+                uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+            else:
+                uploader._transport.connect_ahead(StopSignal())
+            opened.append(emulator.connections)
+    # 3: token, API and storage; to be found ahead is no use; after 60 s another one to the API,
+    # which has idled for 30 s when the other upload uses it; the last one is to storage
+    assert opened == [3, 3, 4, 5]
 
 
 class Slow(requests.Session):
