@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import ipaddress
 import os
 import socket
@@ -42,6 +43,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write-tables", action="store_true",
         help="write the tables in docs that tests make, instead of comparing them",
     )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what is imported and collected: it all stays to the end."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import pathlib
+import re
+import textwrap
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
@@ -53,6 +55,15 @@ def document(path: str) -> nodes.document:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A block of code, and what the comment ``.. example: …`` before it says; else empty."""
+
+    language: str
+    label: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Example:
     """A Python block and the comment before it: ``.. example: name, option, option``."""
 
@@ -75,33 +86,37 @@ class Example:
         return (self.file_name or "").startswith("test_")
 
 
-def language_of(block: nodes.literal_block) -> Optional[str]:
-    classes = [name for name in block["classes"] if name != "code"]
-    return classes[0] if classes else None
+# docutils would take a second for all pages, in every process that collects the tests.
+# test_blocks_are_those_that_docutils_finds compares the two.
+BLOCK = re.compile(
+    r"(?:^\.\. example: (?P<label>.+)\n\n)?"
+    r"^\.\. code-block:: (?P<language>\S+)\n\n(?P<code>(?:   .*\n|\n)+)", re.MULTILINE)
 
 
-def comment_before(block: nodes.Node) -> str:
-    siblings = block.parent.children
-    position = siblings.index(block)
-    previous = siblings[position - 1] if position else None
-    return previous.astext() if isinstance(previous, nodes.comment) else ""
+@functools.lru_cache(maxsize=None)
+def blocks(path: str) -> List[Block]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return [
+        Block(found["language"], found["label"] or "", textwrap.dedent(found["code"]).rstrip())
+        for found in BLOCK.finditer(text)]
 
 
-def blocks(path: str, wanted: str) -> List[nodes.literal_block]:
-    return [b for b in document(path).findall(nodes.literal_block) if language_of(b) == wanted]
+def code_of(path: str, language: str) -> List[str]:
+    return [block.code for block in blocks(path) if block.language == language]
 
 
 def read_examples(path: str) -> List[Example]:
     found = []
-    for block in blocks(path, "python"):
-        label = comment_before(block).partition("example: ")[2] or f"(no name) {block.line}"
-        name, *options = label.split(", ")
-        found.append(Example(path, name, tuple(options), block.astext()))
+    for block in blocks(path):
+        if block.language == "python":
+            label = block.label or "(no name) " + block.code.partition("\n")[0]
+            name, *options = label.split(", ")
+            found.append(Example(path, name, tuple(options), block.code))
     return found
 
 
 def read_commands(path: str) -> List[str]:
-    lines = [line for block in blocks(path, "console") for line in block.astext().splitlines()]
+    lines = [line for code in code_of(path, "console") for line in code.splitlines()]
     return [line[2:] for line in lines if line.startswith("$ ")]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import importlib.metadata
 import logging
 import os
 import pathlib
@@ -13,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
@@ -22,8 +21,9 @@ from qqchunk.cli import main as cli
 from qqchunk.cli.shells import SHELLS
 from qqchunk.emulator import Emulator
 
-from tests.docs.pages import COMMANDS, EXAMPLES, LANGUAGES, ROOT, Example, blocks, paths
+from tests.docs.pages import COMMANDS, EXAMPLES, LANGUAGES, ROOT, Example, code_of, paths
 from tests.docs.surroundings import GROUP_OPENID, OPENID, SURROUNDINGS, Seen, nothing
+from tests.processes import pytest_command
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +40,20 @@ def same_logging() -> Iterator[None]:
 # ------------------------------------------------------------------------------- the examples
 
 
+def meaning(example: Example) -> Tuple[str, ...]:
+    """What there is to run: the same in both languages, which differ in comments."""
+    return (example.name, *example.options, ast.dump(ast.parse(example.code)))
+
+
+DISTINCT = {meaning(example): example for example in reversed(EXAMPLES)}
+
 CASES = [
     pytest.param(
         example,
         id=str(example),
         marks=[pytest.mark.integration] if "integration" in example.options else [],
     )
-    for example in EXAMPLES
+    for example in reversed(list(DISTINCT.values()))
     if not example.is_test
 ]
 
@@ -83,29 +90,17 @@ def close_uploaders(names: Dict[str, Any]) -> None:
             value.close()
 
 
-@pytest.mark.parametrize("path", sorted({e.path for e in EXAMPLES if e.is_test}))
+@pytest.mark.parametrize("path", sorted({e.path for e in DISTINCT.values() if e.file_name}))
 def test_examples_of_tests_pass(path: str, platform: Emulator) -> None:
     files = [example for example in EXAMPLES if example.path == path and example.file_name]
     assert len({example.file_name for example in files}) == len(files)
     for example in files:
         pathlib.Path(example.file_name or "").write_text(example.code, encoding="utf-8")
     wanted = sum(len(re.findall(r"^def test_", e.code, re.MULTILINE)) for e in files if e.is_test)
-    # Where the package is only on the path, pytest cannot find the fixture by itself.
-    installed = any(entry.value.startswith("qqchunk.") for entry in pytest_entry_points())
-    plugin = [] if installed else ["-p", "qqchunk.emulator.pytest_plugin"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", *plugin],
-        env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE, timeout=50)
+        pytest_command("-q"), env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE,
+        timeout=50)
     assert re.search(rf"^{wanted} passed", done.stdout.decode(), re.MULTILINE), done.stdout.decode()
-
-
-def pytest_entry_points() -> List[importlib.metadata.EntryPoint]:
-    return [
-        entry
-        for distribution in importlib.metadata.distributions()
-        for entry in distribution.entry_points
-        if entry.group == "pytest11"
-    ]
 
 
 def test_every_surrounding_belongs_to_an_example() -> None:
@@ -157,9 +152,9 @@ def test_other_shells_are_told_the_same(
     language: str, shell_name: str, block_language: str
 ) -> None:
     exported = dict(assignment.split("=", 1) for _, assignment in map(shlex.split, EXPORTS))
-    (block,) = blocks(paths(language)["guide"], block_language)
+    (code,) = code_of(paths(language)["guide"], block_language)
     spelled = [SHELLS[shell_name](name, value) for name, value in exported.items()]
-    assert block.astext().splitlines() == spelled
+    assert code.splitlines() == spelled
 
 
 @pytest.mark.parametrize("command", [

@@ -17,6 +17,8 @@ from tests.docs.pages import (
     LANGUAGES,
     PATHS,
     ROOT,
+    Block,
+    blocks,
     document,
     first_column,
     parse,
@@ -38,6 +40,20 @@ def test_every_page_is_there_in_both_languages() -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_page_renders_without_a_warning(path: str) -> None:
     assert parse(path)[1] == ""
+
+
+def as_docutils_reads(block: nodes.literal_block) -> Block:
+    siblings = block.parent.children
+    before = siblings[max(siblings.index(block) - 1, 0)]
+    comment = before.astext() if isinstance(before, nodes.comment) else ""
+    (language,) = [name for name in block["classes"] if name != "code"]
+    return Block(language, comment.partition("example: ")[2], block.astext())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_blocks_are_those_that_docutils_finds(path: str) -> None:
+    found = [b for b in document(path).findall(nodes.literal_block) if "code" in b["classes"]]
+    assert [as_docutils_reads(block) for block in found] == blocks(path)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
