@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 import shutil
@@ -32,6 +33,20 @@ def bot_environment(emulator: Emulator, **more: str) -> Dict[str, str]:
         QQ_BOT_TOKEN_URL=emulator.token_url,
         **more,
     )
+
+
+def pytest_command(*options: str) -> List[str]:
+    """A pytest that knows this package's plugin, as an author's does, and nobody else's."""
+    entries = {
+        entry.name: entry.value
+        for distribution in importlib.metadata.distributions()
+        for entry in distribution.entry_points
+        if entry.group == "pytest11"}
+    others = {name for name, value in entries.items() if not value.startswith("qqchunk.")}
+    command = [sys.executable, "-m", "pytest", "-W", "error", *(f"-pno:{o}" for o in others)]
+    if others == set(entries):  # a tree that was never installed
+        command.append("-pqqchunk.emulator.pytest_plugin")
+    return [*command, *options]
 
 
 def wait_until(

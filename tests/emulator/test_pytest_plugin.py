@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 
-from tests.processes import ROOT
+from tests.processes import ROOT, pytest_command
 
 BOT = '''
 from qqchunk import UploadDailyLimitExceededError
@@ -53,14 +52,6 @@ def test_used_up_quota_is_said(qq_emulator, uploader):
 Pytest = Callable[..., str]
 
 
-def plugin_options() -> List[str]:
-    try:
-        importlib.metadata.distribution("qqchunk")
-    except importlib.metadata.PackageNotFoundError:
-        return ["-p", "qqchunk.emulator.pytest_plugin"]  # a tree that was never installed
-    return []
-
-
 @pytest.fixture
 def run_pytest(tmp_path: pathlib.Path) -> Pytest:
     """`run_pytest(*options)` runs pytest on the bot's tests and gives what it prints."""
@@ -71,9 +62,8 @@ def run_pytest(tmp_path: pathlib.Path) -> Pytest:
 
     def run(*options: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-W", "error", *plugin_options(), *options],
-            cwd=str(tmp_path), env=environment, timeout=30, universal_newlines=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            pytest_command(*options), cwd=str(tmp_path), env=environment, timeout=30,
+            universal_newlines=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
