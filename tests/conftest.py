@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterator, List
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional
 
 import pytest
 from hypothesis import settings
@@ -27,6 +27,7 @@ settings.load_profile("qqchunk")
 
 SECONDS_TO_EXIT = 60  # between the last test and the end of the process
 SECONDS_FOR_THREADS = 2.0  # for a thread that was told to stop
+LONGEST_ID = 200  # characters of a parameter in the name of a test
 
 CLEANED = {
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "NO_PROXY",
@@ -52,6 +53,13 @@ def pytest_collection() -> Iterator[None]:
     yield
     gc.enable()
     gc.freeze()
+
+
+def pytest_make_parametrize_id(val: object) -> Optional[str]:
+    """Call a long value by its length: older versions of pytest write out all of it."""
+    if isinstance(val, (str, bytes)) and len(val) > LONGEST_ID:
+        return f"{type(val).__name__}_of_{len(val)}"
+    return None
 
 
 def pytest_unconfigure() -> None:
