@@ -89,6 +89,8 @@ def pump(
     :param pause: seconds after each read from the client
     """
     with socket.create_connection(target) as server:
+        for sock in (peer.sock, server):  # or a body waits for the delayed ACK of its headers
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.sendall(first)
         while True:
             for ready in select.select([peer.sock, server], [], [])[0]:

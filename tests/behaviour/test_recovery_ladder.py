@@ -177,7 +177,7 @@ def test_failures_between_busy_answers_do_not_add_up() -> None:
 
 
 def test_part_is_sent_again_after_a_fresh_prepare_for_another_reason() -> None:
-    with serving("http", retry_timeout=0.5, retry_delay=0.1, faults=[
+    with serving("http", retry_timeout=0.3, retry_delay=0.05, faults=[
         Fault("put", "expired_url"), Fault("put", "status", status=200, after=1),
     ]) as emulator:
         upload(emulator, content_of(ONE_PART))
@@ -250,7 +250,6 @@ def test_failure_keeps_nothing_of_its_caller_alive(stage: str, size: int) -> Non
                 upload(emulator, content)
         return weakref.ref(content)
 
-    gc.collect()
     gc.disable()
     try:
         assert serve()() is None
@@ -307,13 +306,15 @@ def test_early_403_on_a_broken_connection_ends_on_other_urls(scheme: str, times:
 
 
 def test_content_that_is_not_what_was_hashed_is_noticed(scheme: str) -> None:
-    content = bytearray(content_of(ONE_PART))
+    content, changed = bytearray(content_of(ONE_PART)), threading.Event()
 
     def change(progress: Progress) -> None:
-        if progress.stage == "preparing":
+        if progress.stage == "preparing" and not changed.is_set():
             content[0] ^= 1
+            changed.set()
 
-    with serving(scheme, latency=0.12) as emulator:
+    with serving(scheme) as emulator:
+        emulator.watch(lambda request: request.stage == "prepare" and changed.wait(5))
         with pytest.raises(SourceChangedError) as caught:
             upload(emulator, content, progress=change)
         assert caught.value.stage == "put"
@@ -325,7 +326,7 @@ def confirmed(requests_seen: List[Request]) -> List[Any]:
 
 
 def test_parts_are_confirmed_as_they_come(scheme: str) -> None:
-    with serving(scheme, block_size=1000, concurrency=4, retry_delay=0.1, faults=[
+    with serving(scheme, block_size=1000, concurrency=4, retry_delay=0.05, faults=[
         Fault("finish", "busy", part=1, times=2), Fault("put", "status", part=2),
     ]) as emulator:
         upload(emulator, content_of(12_000))
@@ -335,10 +336,18 @@ def test_parts_are_confirmed_as_they_come(scheme: str) -> None:
         assert max(emulator.peak("put"), emulator.peak("finish")) <= 4
 
 
+def busy_until_sent(emulator: Emulator, parts: int) -> None:
+    """Let the emulator confirm nothing before so many parts were sent."""
+    emulator.fail("finish", "busy", times=None)
+    emulator.watch(
+        lambda request: emulator.clear_faults() if emulator.count("put") >= parts else None)
+
+
 def test_parts_sent_but_not_confirmed_are_bounded() -> None:
-    with serving("http", block_size=1000, concurrency=2, retry_delay=0.15,
+    with serving("http", block_size=1000, concurrency=2, retry_delay=0.05, retry_timeout=5.0,
                  busy_finishes=1) as emulator:
-        upload(emulator, content_of(30_000))
+        busy_until_sent(emulator, 2 * 2 + 8)
+        upload(emulator, content_of(18_000))
         waiting = most = 0
         for request in emulator.requests:
             waiting += request.stage == "put"
@@ -347,12 +356,14 @@ def test_parts_sent_but_not_confirmed_are_bounded() -> None:
         assert most == 2 * 2 + 8
 
 
-@pytest.mark.parametrize("concurrency", [1, 3])
-def test_only_the_lowest_unconfirmed_parts_are_being_confirmed(concurrency: int) -> None:
+@pytest.mark.parametrize("concurrency, parts", [(1, 4), (3, 9)])
+def test_only_the_lowest_unconfirmed_parts_are_being_confirmed(
+    concurrency: int, parts: int
+) -> None:
     with serving("http", block_size=1000, retry_delay=0.05, busy_finishes=2,
                  concurrency=concurrency) as emulator:
-        upload(emulator, content_of(12_000))
-        unconfirmed = list(range(1, 13))
+        upload(emulator, content_of(1000 * parts))
+        unconfirmed = list(range(1, parts + 1))
         for request in emulator.requests:
             if request.stage == "finish":
                 assert request.part_index in unconfirmed[:concurrency]
@@ -362,17 +373,16 @@ def test_only_the_lowest_unconfirmed_parts_are_being_confirmed(concurrency: int)
 
 
 def test_sending_runs_ahead_of_a_part_that_is_busy() -> None:
-    with serving("http", block_size=1000, retry_delay=0.3, faults=[
-        Fault("finish", "busy", part=1),
-    ]) as emulator:
+    with serving("http", block_size=1000, retry_delay=0.05, retry_timeout=5.0) as emulator:
+        busy_until_sent(emulator, 8)
         upload(emulator, content_of(8_000))
         stages = [r.stage for r in emulator.requests if r.stage in ("put", "finish")]
-        assert stages[-7:] == ["finish"] * 7  # all was sent by then
+        assert stages[-8:] == ["finish"] * 8  # all was sent by then
 
 
 def test_part_of_the_window_is_sent_again_however_many_were_sent_meanwhile() -> None:
     with serving("http", block_size=1000, faults=[Fault("put", "status", part=1)]) as emulator:
-        upload(emulator, content_of(30_000), backoff=0.5)
+        upload(emulator, content_of(30_000), backoff=0.4)
         puts = [r.part_index for r in emulator.requests if r.stage == "put"]
         assert puts.index(1, 1) == 2 * 1 + 8  # as many were under way, and then part 1 came
         assert sorted(puts) == [1, *range(1, 31)]
@@ -389,7 +399,7 @@ def test_progress_never_goes_back_and_ends_at_the_total(
         Fault("put", "status", part=2), Fault("finish", "busy", part=1),
         Fault("finish", "reset_after", part=3), Fault("put", "expired_url", part=5),
         Fault("put", "reset_midway", part=6, after=1), Fault("complete", "status"),
-        Fault("put", "drip", part=3, delay=0.002), Fault("put", "drip", part=4, delay=0.002),
+        Fault("put", "drip", part=3, delay=0.001), Fault("put", "drip", part=4, delay=0.001),
     ]) as emulator:
         upload(emulator, content_of(60_000), progress=seen.append)
         assert emulator.count("prepare") == 2

@@ -7,13 +7,20 @@ import logging
 import pickle
 import re
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
 import pytest
 
-from qqchunk import UploadDeadlineError, UploadError, UploadResult, Uploader
+from qqchunk import (
+    UploadCancelledError,
+    UploadDeadlineError,
+    UploadError,
+    UploadResult,
+    Uploader,
+)
 from qqchunk.emulator import Emulator, Fault
 from tests import support
 
@@ -121,23 +128,24 @@ def assert_nothing_shows(
 
 
 uploader_for = functools.partial(
-    support.uploader_for, client_secret=SECRET, retries=1, backoff=0.0, timeout=(0.3, 0.15))
+    support.uploader_for, client_secret=SECRET, retries=1, backoff=0.0, timeout=(0.15, 0.15))
 
 
 @pytest.mark.parametrize("stage,kind,options", FAILURES)
 def test_failure_shows_no_secret(
     stage: str, kind: str, options: Dict[str, Any], tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("qqchunk.net.transport.SLOW_READ_TIMEOUT", 0.15)
     fault = Fault(stage, kind, times=None, **options)
     path = tmp_path / "a.bin"  # not bytes: they would be printed, all 5 MB
     path.write_bytes(bytes(5 << 20 if kind == "stop_reading" else 10))
     with Emulator(client_secret=SECRET, faults=[fault]) as emulator:
-        with uploader_for(emulator) as uploader:
-            slow = (stage, kind) in {("complete", "silence"), ("put", "stop_reading")}
-            deadline = 0.5 if slow else None
+        # Each attempt costs its time-out; that a repeat is logged shows in the others.
+        retries = 0 if kind in ("silence", "stop_reading") else 1
+        with uploader_for(emulator, retries=retries) as uploader:
             with pytest.raises(UploadError) as caught:
-                uploader.send("c2c", "U1", path, msg_id="m", deadline=deadline)
+                uploader.send("c2c", "U1", path, msg_id="m")
         assert_nothing_shows(secrets_of(emulator), caught.value, caplog)
 
 
@@ -151,12 +159,33 @@ def test_secrets_would_be_noticed(caplog: pytest.LogCaptureFixture) -> None:
         assert_nothing_shows({SECRET}, UploadError("it failed"), caplog)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A ``cancel`` that is set once the emulator was asked for *stage*."""
+
+    emulator: Emulator
+    stage: str
+
+    def is_set(self) -> bool:
+        return self.emulator.count(self.stage) > 0
+
+
 @pytest.mark.parametrize("stage", ["token", "prepare", "put", "finish", "complete"])
 def test_stop_shows_no_secret(stage: str, caplog: pytest.LogCaptureFixture) -> None:
     with Emulator(client_secret=SECRET, faults=[Fault(stage, "silence")]) as emulator:
         with uploader_for(emulator, timeout=10.0) as uploader:
+            with pytest.raises(UploadCancelledError) as caught:
+                uploader.upload(
+                    "c2c", "U1", b"content", file_name="a.bin", cancel=Asked(emulator, stage))
+        assert_nothing_shows(secrets_of(emulator), caught.value, caplog)
+
+
+def test_deadline_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    with Emulator(client_secret=SECRET, faults=[Fault("put", "silence")]) as emulator:
+        with uploader_for(emulator, timeout=10.0) as uploader:
             with pytest.raises(UploadDeadlineError) as caught:
-                uploader.upload("c2c", "U1", b"content", file_name="a.bin", deadline=0.15)
+                uploader.upload("c2c", "U1", b"content", file_name="a.bin", deadline=0.2)
+        assert emulator.count("put") == 1
         assert_nothing_shows(secrets_of(emulator), caught.value, caplog)
 
 
