@@ -11,6 +11,7 @@ import pytest
 
 from qqchunk import (
     ApiError,
+    ProtocolError,
     TransportError,
     UploadCancelledError,
     UploadDeadlineError,
@@ -19,6 +20,8 @@ from qqchunk import (
     UploadResult,
 )
 from qqchunk.emulator import Emulator
+from qqchunk.net.auth import BearerAuth
+from qqchunk.net.stopping import StopSignal
 from tests.support import wait_until
 
 CONTENT = b"a file of some bytes"
@@ -47,15 +50,18 @@ def usable(error: UploadError) -> UploadResult:
 # Nothing was sent
 
 
+@pytest.mark.parametrize("fault, kind", [
+    ("status", ApiError), ("html_200", ProtocolError), ("reset_after", TransportError),
+])
 def test_token_that_cannot_be_fetched_leaves_no_doubt(
-    emulator: Emulator, uploader: Uploader
+    emulator: Emulator, uploader: Uploader, fault: str, kind: Type[UploadError]
 ) -> None:
     result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
     emulator.expire_tokens()
     emulator.fail("message", "code", code=11244)
-    emulator.fail("token", "status", status=503, times=None)
+    emulator.fail("token", fault, times=None)
     error = failed(uploader, result)
-    assert type(error) is ApiError
+    assert type(error) is kind
     assert (error.stage, error.retryable, usable(error)) == ("token", True, result)
     assert IN_DOUBT not in str(error)
     assert emulator.messages == []
@@ -162,6 +168,33 @@ def test_deadline_of_a_reply_with_a_number_of_its_own_may_be_repeated(
     assert (type(error), error.retryable) == (UploadDeadlineError, True)
     assert IN_DOUBT in str(error) and "will not post it twice" in str(error)
     assert "allow more time" not in str(error)
+
+
+@pytest.mark.parametrize("options, retryable", [
+    ({}, False), ({"msg_id": "M"}, False), ({"msg_seq": 7}, False),
+    ({"msg_id": "M", "msg_seq": 7}, True), ({"event_id": "E", "msg_seq": 7}, True),
+])
+def test_lost_answer_leaves_a_second_call_to_a_reply_with_a_number_of_its_own(
+    emulator: Emulator, uploader: Uploader, options: Dict[str, Any], retryable: bool
+) -> None:
+    emulator.fail("message", "reset_after", times=None)
+    error = failed(uploader, **options)
+    assert (type(error), error.retryable) == (TransportError, retryable)
+    assert IN_DOUBT in str(error)
+    assert ("look in the chat" in str(error)) is not retryable
+
+
+def test_message_with_the_callers_auth_may_have_been_sent_too(
+    emulator: Emulator, uploader: Uploader, uploader_for: MakeUploader
+) -> None:
+    result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
+    auth = BearerAuth(uploader._transport.token(StopSignal()))
+    cancel = threading.Event()
+    emulator.fail("message", "silence", processed=True, times=None)
+    emulator.watch(lambda request: cancel.set() if request.stage == "message" else None)
+    error = failed(uploader_for(emulator, client_secret=None, auth=auth), result, cancel=cancel)
+    assert (type(error), error.retryable) == (UploadCancelledError, False)
+    assert IN_DOUBT in str(error)
 
 
 @pytest.mark.parametrize("options", [{"code": 850012}, {"code": 50055002}])

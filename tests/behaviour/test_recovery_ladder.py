@@ -388,6 +388,22 @@ def test_part_of_the_window_is_sent_again_however_many_were_sent_meanwhile() -> 
         assert sorted(puts) == [1, *range(1, 31)]
 
 
+def test_part_is_sent_again_before_those_that_were_not_sent_yet() -> None:
+    with serving("http", block_size=1000, faults=[Fault("put", "status", part=1)]) as emulator:
+        upload(emulator, content_of(5_000), backoff=0.0)
+        puts = [r.part_index for r in emulator.requests if r.stage == "put"]
+        assert puts == [1, 1, 2, 3, 4, 5]
+
+
+def test_part_that_is_busy_keeps_one_place_and_no_more() -> None:
+    with serving("http", block_size=1000, concurrency=2, retry_delay=0.02,
+                 faults=[Fault("finish", "busy", part=1, times=None)]) as emulator:
+        emulator.watch(lambda request: emulator.clear_faults() if (
+            request.stage, request.part_index) == ("finish", 5) else None)
+        upload(emulator, content_of(5_000), deadline=5.0)
+        assert confirmed(emulator.requests) == [2, 3, 4, 5, 1]
+
+
 # CPython leaves a socket to the collector that is reset between connect and handshake.
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 def test_progress_never_goes_back_and_ends_at_the_total(

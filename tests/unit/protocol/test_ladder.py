@@ -439,6 +439,14 @@ def test_each_poll_is_a_new_call() -> None:
         state = after.state
 
 
+def test_token_that_ends_between_two_polls_is_replaced_each_time() -> None:
+    state = part().sent(START).state
+    for _ in range(3):
+        after = state.finish_failed(refused(11244, 401), START)
+        assert (after.step, after.due) == (Step.FINISH, START)
+        state = after.state.finish_failed(BUSY_PART, START).state
+
+
 @pytest.mark.parametrize("error, step", [
     (refused(40093002), Step.FAIL), (refused(10000), Step.FAIL), (refused(None, 500), Step.FINISH),
     (BROKEN, Step.FINISH), (refused(22009), Step.FINISH), (refused(11244, 401), Step.FINISH),

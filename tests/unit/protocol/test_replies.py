@@ -205,6 +205,11 @@ def test_trace_id_comes_from_the_body_or_else_from_the_header() -> None:
     assert refused(400, {"code": 1}).trace_id is None
 
 
+def test_success_carries_its_trace_id() -> None:
+    call, headers = Call("prepare", "/path", {}), CaseInsensitiveDict({"X-Tps-trace-ID": "f00d"})
+    assert read_reply(call, 200, headers, b'{"upload_id": 7}', NOW).trace_id == "f00d"
+
+
 @pytest.mark.parametrize("length, kept", [(100, 100), (101, 100), (60_000, 100)])
 def test_trace_id_of_any_length_does_not_flood_the_words(length: int, kept: int) -> None:
     long = "f" * length
