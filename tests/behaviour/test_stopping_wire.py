@@ -59,10 +59,20 @@ def abort_many(uploader: Uploader, uploads: int, at_a_time: int = 6) -> int:
 
 # CPython leaves a socket to the collector that is reset between connect and handshake.
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.parametrize("uploads", [8, pytest.param(32, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_hundreds_of_aborts_in_mid_body_put_no_clear_text_on_the_wire(
-    pki: Pki, version: str
+def test_aborts_in_mid_body_put_no_clear_text_on_the_wire(
+    pki: Pki, version: str, uploads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    taken_off: List[ssl.SSLSocket] = []
+    shutdown = ssl.SSLSocket.shutdown
+
+    def watched(sock: ssl.SSLSocket, how: int) -> None:
+        if not sock.server_side:
+            taken_off.append(sock)
+        shutdown(sock, how)
+
+    monkeypatch.setattr(ssl.SSLSocket, "shutdown", watched)
     context = pki.context_for("127.0.0.1")
     context.maximum_version = ssl.TLSVersion[version]
     with Emulator(
@@ -70,11 +80,13 @@ def test_hundreds_of_aborts_in_mid_body_put_no_clear_text_on_the_wire(
     ) as emulator, Relay(emulator.api_url, pause=0.005) as relay:
         emulator._service.local_storage.url = relay.url("https")
         with uploader_for(emulator) as uploader:
-            assert abort_many(uploader, 32) > 28
+            assert abort_many(uploader, uploads) > uploads - 4
         wait_until(lambda: all(peer.end for peer in relay.peers))
         cut = [peer for peer in relay.peers if 10_000 < len(peer.heard) < PART]
-        assert len(cut) > 60
+        assert len(cut) > 2 * uploads - 4
         assert [peer for peer in relay.peers if clear_text(peer.heard)] == []
+        # It takes the encryption off a socket to which another thread may be writing.
+        assert taken_off == []
 
 
 def test_clear_text_would_be_noticed() -> None:
@@ -119,8 +131,8 @@ def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
             results: List[str] = []
 
             def upload() -> None:
-                for number in range(3):
-                    content = bytes([number]) * 3 * PART
+                for number in range(2):
+                    content = bytes([number]) * 2 * PART
                     result = uploader.upload("c2c", "U1", content, file_name="a.bin")
                     assert emulator.received(result.file_info) == content
                     results.append(result.file_info)
@@ -128,10 +140,10 @@ def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
             neighbours = [threading.Thread(target=upload) for _ in range(2)]
             for neighbour in neighbours:
                 neighbour.start()
-            assert abort_many(uploader, 8, at_a_time=2) > 4
+            assert abort_many(uploader, 6, at_a_time=2) > 3
             for neighbour in neighbours:
                 neighbour.join()
-        assert len(results) == 6
+        assert len(results) == 4
         # Nothing had to be repeated because of somebody else's abort.
         assert [r for r in caplog.records if r.name.startswith("qqchunk")] == []
         assert emulator.refusals + emulator.manners == []
