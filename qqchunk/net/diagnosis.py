@@ -104,7 +104,7 @@ def diagnose(error: BaseException) -> Diagnosis:
     if type(error) is OSError and error.errno is None:  # requests on a missing CA bundle
         return _lasting(str(error))
     # A ProxyError alone says nothing: urllib3 1.26 calls any failure behind a proxy one.
-    unsent = any(isinstance(e, _NO_CONNECTION) for e in chain)
+    unsent = any(isinstance(e, _NO_CONNECTION) or getattr(e, "unsent", False) for e in chain)
     return Diagnosis(
         prefix + _in_words(chain), unsent=unsent, advice="check the network and the proxy settings")
 

@@ -184,6 +184,13 @@ def _tapped_connection(base: Any) -> Any:
                 return False
             return bool(super().is_connected)
 
+        def connect(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().connect(*args, **kwargs)
+            except Exception as error:  # a handshake's breaks look like those of a request
+                error.unsent = True  # type: ignore[attr-defined]  # see diagnose()
+                raise
+
         def _new_conn(self) -> Any:
             if current() and connects_as_urllib3(super()._new_conn):
                 return connect(self)

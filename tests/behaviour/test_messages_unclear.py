@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import random
 import threading
-from typing import Any, Callable, Dict, List, Type
+from typing import Any, Callable, Dict, Iterator, List, Type
 
 import pytest
 
@@ -22,7 +23,7 @@ from qqchunk import (
 from qqchunk.emulator import Emulator
 from qqchunk.net.auth import BearerAuth
 from qqchunk.net.stopping import StopSignal
-from tests.support import wait_until
+from tests.support import Pki, Server, full_backlog, reset, wait_until
 
 CONTENT = b"a file of some bytes"
 IN_DOUBT = "it may have been sent all the same"
@@ -74,6 +75,51 @@ def test_host_that_refuses_the_connection_leaves_no_doubt(uploader_for: MakeUplo
     error = failed(uploader, result)  # the port is closed now
     assert type(error) is TransportError
     assert (error.stage, error.retryable, usable(error)) == ("message", True, result)
+    assert IN_DOUBT not in str(error)
+
+
+@contextlib.contextmanager
+def unknown_host(pki: Pki) -> Iterator[str]:
+    yield "http://api.invalid"
+
+
+@contextlib.contextmanager
+def silent_host(pki: Pki) -> Iterator[str]:
+    with full_backlog() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def untrusted_host(pki: Pki) -> Iterator[str]:
+    with Emulator(ssl_context=pki.context) as emulator:
+        yield emulator.api_url
+
+
+@contextlib.contextmanager
+def host_without_a_handshake(pki: Pki) -> Iterator[str]:
+    with Server() as server:
+        yield server.url("https")
+
+
+@contextlib.contextmanager
+def host_that_breaks_the_handshake(pki: Pki) -> Iterator[str]:
+    with Server(lambda peer: peer.read() and reset(peer.sock)) as server:
+        yield server.url("https")
+
+
+@pytest.mark.parametrize("host, retryable", [
+    (unknown_host, True), (silent_host, True), (untrusted_host, False),
+    (host_without_a_handshake, True), (host_that_breaks_the_handshake, True),
+])
+def test_host_that_is_not_reached_leaves_no_doubt(
+    emulator: Emulator, uploader: Uploader, uploader_for: MakeUploader, pki: Pki, host: Any,
+    retryable: bool,
+) -> None:
+    result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
+    with host(pki) as url:
+        error = failed(uploader_for(emulator, api_url=url, retries=0, timeout=(0.1, 5.0)), result)
+    assert type(error) is TransportError
+    assert (error.stage, error.retryable, usable(error)) == ("message", retryable, result)
     assert IN_DOUBT not in str(error)
 
 
