@@ -7,11 +7,19 @@ import gzip
 import threading
 import time
 import tracemalloc
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
+import requests
 
-from qqchunk import ApiError, ProtocolError, TransportError, UploadError, Uploader
+from qqchunk import (
+    ApiError,
+    ProtocolError,
+    TransportError,
+    UploadDailyLimitExceededError,
+    UploadError,
+    Uploader,
+)
 from qqchunk.emulator import Emulator, Fault
 
 from tests import support
@@ -198,3 +206,33 @@ def test_compressed_answer_is_read_all_the_same() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
     with Server(answering(head + body)) as server:
         assert uploading_to(server).code == 100016
+
+
+class Noting(requests.Session):
+    """Notes the time limits of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: Dict[str, Any] = {}
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        self.limits[args[1].rpartition("/")[2]] = options["timeout"]
+        return super().request(*args, **options)
+
+
+@pytest.mark.parametrize("given, slow", [
+    ((1.0, 2.0), (1.0, 120.0)), ((1.0, 200.0), (1.0, 200.0)), ((1.0, None), (1.0, None)),
+])
+@pytest.mark.parametrize("by_url", [False, True])
+def test_platform_may_take_two_minutes_where_it_has_work_to_do(
+    given: Any, slow: Any, by_url: bool
+) -> None:
+    with Noting() as session, Emulator(faults=[Fault("url", "quota")]) as emulator:
+        with uploader_for(emulator, session=session, timeout=given) as uploader:
+            if by_url:
+                with pytest.raises(UploadDailyLimitExceededError):
+                    uploader.upload_url("c2c", "U1", "https://files.invalid/a.bin")
+            else:
+                uploader.upload("c2c", "U1", b"content", file_name="a.bin")
+    assert session.limits.pop("files") == slow
+    assert set(session.limits.values()) == {given}
