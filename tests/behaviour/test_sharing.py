@@ -28,8 +28,6 @@ from tests.support import (
     wait_until,
 )
 
-THREADS = 64
-
 
 @pytest.fixture(params=["http", "https"])
 def context(request: Any, trusted_pki: Pki) -> Any:
@@ -66,7 +64,10 @@ def connections(emulator: Emulator, *stages: str) -> int:
     return len({r.connection for r in emulator.requests if r.stage in stages})
 
 
-def test_many_threads_share_one_uploader_one_token_and_few_connections(context: Any) -> None:
+@pytest.mark.parametrize("threads", [16, pytest.param(64, marks=pytest.mark.matrix)])
+def test_many_threads_share_one_uploader_one_token_and_few_connections(
+    context: Any, threads: int
+) -> None:
     with nothing_left(), Emulator(ssl_context=context, block_size=2000) as emulator:
         with uploader_for(emulator) as uploader:
 
@@ -74,13 +75,13 @@ def test_many_threads_share_one_uploader_one_token_and_few_connections(context: 
                 for turn in range(2):
                     upload(uploader, emulator, bytes([number, turn]) * 1500)
 
-            in_threads(THREADS, work)
+            in_threads(threads, work)
         assert emulator.count("token") == 1
-        assert emulator.count("complete") == 2 * THREADS
+        assert emulator.count("complete") == 2 * threads
         assert emulator.refusals + emulator.manners == []
         # No thread has more than two calls and two parts under way.
-        assert connections(emulator, "prepare", "finish", "complete") <= 2 * THREADS
-        assert connections(emulator, "put") <= THREADS
+        assert connections(emulator, "prepare", "finish", "complete") <= 2 * threads
+        assert connections(emulator, "put") <= threads
 
 
 def test_fifty_threads_fill_no_pool(caplog: pytest.LogCaptureFixture) -> None:
@@ -95,7 +96,7 @@ def test_uploads_in_a_row_use_the_same_connections(context: Any, concurrency: in
     with Emulator(
         ssl_context=context, concurrency=concurrency, block_size=100 if concurrency > 1 else 1000
     ) as emulator, uploader_for(emulator) as uploader:
-        for number in range(20):
+        for number in range(8):
             upload(uploader, emulator, bytes([number]) * 300)
         assert connections(emulator, "token", "prepare", "finish", "complete") <= 1 + concurrency
         assert connections(emulator, "put") <= concurrency
