@@ -6,30 +6,25 @@ stay taken in the child. So the tests that fork over TLS must not have the serve
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from multiprocessing.connection import Connection
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from qqchunk.emulator import Emulator
 
 from tests.support import server_context
 
 
-class RemoteEmulator:
-    """A context manager with what the tests ask of an `Emulator`."""
+class Host:
+    """A process for emulators, one at a time. A context manager."""
 
-    def __init__(self, certificate: Optional[str] = None, **options: Any) -> None:
-        self._certificate = certificate
-        self._options = options
-
-    def __enter__(self) -> RemoteEmulator:
+    def __enter__(self) -> Host:
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(
-            target=serve, args=(other, self._certificate, self._options))
+        self._process = context.Process(target=serve, args=(other,))
         self._process.start()
         other.close()
-        self.api_url, self.token_url, self.app_id, self.client_secret = self._pipe.recv()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -39,6 +34,26 @@ class RemoteEmulator:
         self._process.join()
         self._process.close()
         self._pipe.close()
+
+    @contextlib.contextmanager
+    def emulator(
+        self, certificate: Optional[str] = None, **options: Any
+    ) -> Iterator[RemoteEmulator]:
+        """An emulator with these options; over TLS if there is a certificate."""
+        self._pipe.send((certificate, options))
+        try:
+            yield RemoteEmulator(self._pipe)
+        finally:
+            self._pipe.send(None)
+            assert self._pipe.recv() == "stopped"
+
+
+class RemoteEmulator:
+    """What the tests ask of an `Emulator`."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.api_url, self.token_url, self.app_id, self.client_secret = pipe.recv()
 
     @property
     def requests(self) -> List[Any]:
@@ -56,15 +71,13 @@ class RemoteEmulator:
         return self._pipe.recv()
 
 
-def serve(pipe: Connection, certificate: Optional[str], options: Any) -> None:
-    context = server_context(certificate) if certificate else None
-    with Emulator(ssl_context=context, strict=True, **options) as emulator:
-        pipe.send((
-            emulator.api_url, emulator.token_url, emulator.app_id, emulator.client_secret))
-        while True:
-            asked = pipe.recv()
-            if asked is None:
-                return
-            name, arguments = asked
-            found = getattr(emulator, name)
-            pipe.send(found(*arguments) if callable(found) else list(found))
+def serve(pipe: Connection) -> None:
+    for certificate, options in iter(pipe.recv, None):
+        context = server_context(certificate) if certificate else None
+        with Emulator(ssl_context=context, strict=True, **options) as emulator:
+            pipe.send((
+                emulator.api_url, emulator.token_url, emulator.app_id, emulator.client_secret))
+            for name, arguments in iter(pipe.recv, None):
+                found = getattr(emulator, name)
+                pipe.send(found(*arguments) if callable(found) else list(found))
+        pipe.send("stopped")

@@ -18,7 +18,7 @@ from qqchunk.net import taps
 
 from tests.processes import ROOT
 from tests.relays import Relay
-from tests.remote_emulator import RemoteEmulator
+from tests.remote_emulator import Host, RemoteEmulator
 from tests.support import Pki, wait_until
 
 MakeUploader = Callable[..., Uploader]
@@ -147,39 +147,48 @@ def test_hook_may_make_requests_of_its_own_on_the_session(
 # ----------------------------------------------------------------------------------- descriptors
 
 STARVING = """
-import json, resource, sys, threading
+import json, os, resource, sys, threading
 from qqchunk import Uploader
 
-limit, uploads, options = json.loads(sys.argv[1])
+limit, uploads, then, options = json.loads(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 ended = []
 
-def upload():
+def upload(size):
     try:
-        uploader.upload("c2c", "U1", content, file_name="a.bin")
+        uploader.upload("c2c", "U1", bytes(size), file_name="a.bin")
         ended.append([None, None, None])
     except Exception as error:
         ended.append([type(error).__name__, str(error), getattr(error, "retryable", None)])
 
-content = bytes(3 << 20)
 with Uploader(**options) as uploader:
-    threads = [threading.Thread(target=upload) for _ in range(uploads)]
+    threads = [threading.Thread(target=upload, args=(1 << 20,)) for _ in range(uploads)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    try:
+        while then:
+            os.dup(0)
+    except OSError:  # now only the idle connections can be done without
+        upload(1000)
 print(json.dumps(ended))
 """
 
 
-def starving(emulator: RemoteEmulator, limit: int, uploads: int, **options: Any) -> List[Any]:
-    """Upload in a process that may have that many descriptors; give how each upload ended."""
+def starving(
+    emulator: RemoteEmulator, limit: int, uploads: int, *, then: bool = False, **options: Any
+) -> List[Any]:
+    """Upload in a process that may have that many descriptors; give how each upload ended.
+
+    :param then: upload once more, when nothing but the uploader has a descriptor to spare
+    """
     options.update(
         app_id=emulator.app_id, client_secret=emulator.client_secret, api_url=emulator.api_url,
         token_url=emulator.token_url, backoff=0.05)
     environment: Dict[str, str] = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", STARVING, json.dumps([limit, uploads, options])],
+        [sys.executable, "-c", STARVING, json.dumps([limit, uploads, then, options])],
         env=environment, stdout=subprocess.PIPE, timeout=50)
     ended: List[Any] = json.loads(done.stdout)
     return ended
@@ -187,12 +196,12 @@ def starving(emulator: RemoteEmulator, limit: int, uploads: int, **options: Any)
 
 @pytest.fixture(scope="module")
 def remote() -> Iterator[RemoteEmulator]:
-    with RemoteEmulator(block_size=1 << 16, concurrency=10) as started:
+    with Host() as host, host.emulator(block_size=1 << 16, concurrency=10) as started:
         yield started
 
 
 def test_idle_connections_are_given_back_before_an_upload_fails(remote: RemoteEmulator) -> None:
-    assert starving(remote, 64, 8) == [[None, None, None]] * 8
+    assert starving(remote, 64, 8, then=True) == [[None, None, None]] * 9
 
 
 def test_failure_for_want_of_descriptors_says_what_is_short(remote: RemoteEmulator) -> None:

@@ -20,7 +20,7 @@ import requests
 from qqchunk import Uploader
 from qqchunk.emulator import Fault
 
-from tests.remote_emulator import RemoteEmulator
+from tests.remote_emulator import Host
 from tests.support import Pki, uploader_for, wait_until
 
 CHILDREN = 4
@@ -30,6 +30,12 @@ SECONDS = 10.0  # for a child; one that takes longer hangs
 @pytest.fixture(params=["http", "https"])
 def certificate(request: Any, trusted_pki: Pki) -> Any:
     return trusted_pki.server_file if request.param == "https" else None
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    with Host() as started:
+        yield started
 
 
 def again_if_openssl_hangs(test: Callable[..., None]) -> Callable[..., None]:
@@ -93,8 +99,8 @@ def exit_status(pid: int) -> int:
 
 
 @again_if_openssl_hangs
-def test_children_upload_beside_their_parent(certificate: Any) -> None:
-    with RemoteEmulator(certificate, block_size=100, concurrency=2) as emulator:
+def test_children_upload_beside_their_parent(certificate: Any, host: Host) -> None:
+    with host.emulator(certificate, block_size=100, concurrency=2) as emulator:
         with uploader_for(emulator) as uploader:
             upload(uploader, b"before" * 50)
 
@@ -130,8 +136,10 @@ def locks_of(uploader: Uploader) -> List[Any]:
 
 @pytest.mark.parametrize("own_session", [True, False])
 @again_if_openssl_hangs
-def test_fork_while_another_thread_holds_every_lock(certificate: Any, own_session: bool) -> None:
-    with RemoteEmulator(certificate) as emulator, requests.Session() as session:
+def test_fork_while_another_thread_holds_every_lock(
+    certificate: Any, host: Host, own_session: bool
+) -> None:
+    with host.emulator(certificate) as emulator, requests.Session() as session:
         options = {} if own_session else {"session": session, "storage_session": session}
         with uploader_for(emulator, **options) as uploader:
             upload(uploader, b"before")
@@ -160,9 +168,9 @@ def test_fork_while_another_thread_holds_every_lock(certificate: Any, own_sessio
 
 @pytest.mark.parametrize("stage", ["token", "prepare", "put"])
 @again_if_openssl_hangs
-def test_fork_while_another_thread_uploads(certificate: Any, stage: str) -> None:
+def test_fork_while_another_thread_uploads(certificate: Any, host: Host, stage: str) -> None:
     silence = Fault(stage, "silence")
-    with RemoteEmulator(certificate, faults=[silence]) as emulator:
+    with host.emulator(certificate, faults=[silence]) as emulator:
         with uploader_for(emulator) as uploader:
             cancel = threading.Event()
 
@@ -190,8 +198,8 @@ def upload_in_process(uploader: Uploader, number: int) -> None:
 
 
 @again_if_openssl_hangs
-def test_multiprocessing_by_fork(certificate: Any) -> None:
-    with RemoteEmulator(certificate) as emulator, uploader_for(emulator) as uploader:
+def test_multiprocessing_by_fork(certificate: Any, host: Host) -> None:
+    with host.emulator(certificate) as emulator, uploader_for(emulator) as uploader:
         upload(uploader, b"before")
         kind = multiprocessing.get_context("fork")
         with forking():
