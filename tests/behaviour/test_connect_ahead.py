@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
 from qqchunk import Progress, TransportError, UploadCancelledError, Uploader
-from qqchunk.emulator import Emulator
+from qqchunk.emulator import Emulator, Request
 from qqchunk.net import taps
 from qqchunk.net.stopping import StopSignal
 from qqchunk.net.transport import Transport
@@ -34,9 +34,9 @@ def pki(tmp_path_factory: Any) -> Pki:
 
 @pytest.fixture
 def far(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator over TLS whose token service takes a moment."""
+    """An emulator over TLS."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", pki.ca_file)
-    with Emulator(ssl_context=pki.context, latency=0.15) as emulator:
+    with Emulator(ssl_context=pki.context) as emulator:
         yield emulator
 
 
@@ -53,44 +53,45 @@ AHEAD = 1 if hasattr(HTTPConnection, "is_connected") else 0
 needs_urllib3_2 = pytest.mark.skipif(not AHEAD, reason="nothing is opened ahead")
 
 
-def connections_during_the_token_call(emulator: Emulator, uploader: Uploader) -> int:
-    """Upload; return how many connections there were half-way through the call for the token."""
+def connections_during_the_token_call(
+    emulator: Emulator, uploader: Uploader, at_least: int = 1
+) -> int:
+    """Upload; return how many connections there were before the token was given."""
     seen = []
 
-    def look() -> None:
-        wait_until(lambda: emulator.count("token"))
-        time.sleep(0.1)
-        seen.append(emulator.connections)
-        assert emulator.count("prepare") == 0
-        emulator.behaviour.latency = 0.0
+    def hold(request: Request) -> None:
+        if request.stage == "token" and request.status is None:
+            wait_until(lambda: emulator.connections >= at_least)
+            time.sleep(0.07)  # for those that nobody wants
+            seen.append(emulator.connections)
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    emulator.watch(hold)
     with uploader:
         uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
-    looking.join()
     return seen[0]
 
 
 def test_api_is_connected_to_while_the_token_is_fetched(far: Emulator) -> None:
-    assert connections_during_the_token_call(far, uploader_for(far)) == 1 + AHEAD
+    wanted = 1 + AHEAD
+    assert connections_during_the_token_call(far, uploader_for(far), wanted) == wanted
     assert far.connections == 3  # for the token, the API and storage: none was opened in vain
 
 
 def test_connection_that_waited_is_used_over_tls_1_2_too(far: Emulator, pki: Pki) -> None:
     context = pki.context_for("127.0.0.1", "localhost")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with Emulator(ssl_context=context, latency=0.15) as emulator:
-        assert connections_during_the_token_call(emulator, uploader_for(emulator)) == 1 + AHEAD
+    with Emulator(ssl_context=context) as emulator:
+        wanted = 1 + AHEAD
+        uploader = uploader_for(emulator)
+        assert connections_during_the_token_call(emulator, uploader, wanted) == wanted
         assert emulator.connections == 3
 
 
 def test_second_upload_connects_to_nothing(far: Emulator) -> None:
-    far.behaviour.latency = 0.0
     with uploader_for(far) as uploader:
-        for _ in range(2):
-            uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
-            connections = far.connections
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
+        connections = far.connections
+        uploader.upload("c2c", "U1", CONTENT, file_name="a.bin")
     assert far.connections == connections
 
 
@@ -110,9 +111,7 @@ def test_nothing_is_opened_ahead_where_a_connection_to_the_token_service_idles(
 ) -> None:
     uploader = uploader_for(far)
     keeper, stop = uploader._transport._keeper, StopSignal()
-    far.behaviour.latency = 0.0
     keeper.drop(uploader._transport.token(stop))
-    far.behaviour.latency = 0.15
     assert connections_during_the_token_call(far, uploader) == 1
     assert far.count("token") == 2
     assert far.connections == 3  # nor later on
@@ -150,7 +149,6 @@ def test_nothing_is_opened_ahead_on_a_session_of_the_callers(far: Emulator) -> N
 def test_nothing_is_opened_ahead_through_a_proxy(
     far: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    far.behaviour.latency = 0.0
     opened = []
     monkeypatch.setattr(
         "qqchunk.net.sessions.tap", lambda session: opened.append(session) or taps.tap(session))
@@ -175,6 +173,7 @@ def test_nothing_is_opened_ahead_where_a_mock_answers() -> None:
 
 
 def test_failure_to_connect_ahead_is_left_for_the_call(far: Emulator) -> None:
+    far.behaviour.latency = 0.05
     with Emulator() as gone:
         url = gone.api_url
     uploader = Uploader(
@@ -208,6 +207,7 @@ def test_connecting_ahead_ends_with_the_upload(far: Emulator) -> None:
 
 @needs_urllib3_2
 def test_handshake_that_gets_no_answer_is_no_connection(far: Emulator) -> None:
+    far.behaviour.latency = 0.15
     with Server() as api:
         uploader = Uploader(
             far.app_id, far.client_secret, api_url=api.url("https"), token_url=far.token_url,
