@@ -88,8 +88,8 @@ def behind_a_silent_proxy(pki: Pki) -> Iterator[Case]:
 
 
 SITUATIONS = [
-    crawling, polling, unanswered, unread, backing_off, connecting, shaking_hands,
-    behind_a_silent_proxy,
+    crawling, polling, unanswered, connecting, behind_a_silent_proxy,
+    *(pytest.param(s, marks=pytest.mark.matrix) for s in (unread, backing_off, shaking_hands)),
 ]
 
 
@@ -145,7 +145,8 @@ def test_ctrl_c_ends_upload_and_process(situation: Any, pki: Pki, file: str) -> 
     assert report["descriptors"] <= 0
 
 
-@pytest.mark.parametrize("pause", [0.0005, 0.002, 0.01])
+@pytest.mark.parametrize("pause", [
+    0.002, *(pytest.param(p, marks=pytest.mark.matrix) for p in (0.0005, 0.01))])
 def test_second_ctrl_c_during_the_first_ends_the_process_too(
     pause: float, pki: Pki, file: str
 ) -> None:
