@@ -109,7 +109,7 @@ for _ in range(3):
     threading.Thread(target=for_ever, daemon=True).start()
 wait_for()
 """
-    with Emulator() as emulator:
+    with Emulator(latency=0.02) as emulator:
         program = Program(emulator, code, "complete")
         program.end()
     assert program.seconds < 3.0
@@ -212,7 +212,7 @@ def test_daemon_thread_that_hashes_ends_with_the_program(tmp_path: Any) -> None:
         file.truncate(1 << 42)
     code = f"""
 threading.Thread(target=hash_file, args=({str(tmp_path / "huge")!r},), daemon=True).start()
-time.sleep(0.3)
+time.sleep(0.1)
 wait_for()
 """
     with Emulator() as emulator:
