@@ -19,8 +19,10 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPDigestAuth
 from urllib3.util import connection as urllib3_connecting
 
-from qqchunk import UploadDailyLimitExceededError, UploadError, Uploader
+from qqchunk import AuthenticationError, UploadDailyLimitExceededError, UploadError, Uploader
 from qqchunk.emulator import Emulator
+from qqchunk.net.auth import BearerAuth
+from qqchunk.net.stopping import StopSignal
 
 from tests.support import Peer, Server
 
@@ -237,6 +239,18 @@ def test_auth_that_answers_a_challenge_does_so_without_a_session_of_the_users() 
     assert result.file_info == "I"
 
 
+@pytest.mark.parametrize("stage", ["prepare", "finish", "complete"])
+def test_refusal_of_the_callers_auth_is_raised_at_once(
+    emulator: Emulator, uploader_for: MakeUploader, stage: str
+) -> None:
+    auth = BearerAuth(uploader_for(emulator)._transport.token(StopSignal()))
+    emulator.fail(stage, "code", code=11244)
+    with pytest.raises(AuthenticationError) as caught:
+        upload(uploader_for(emulator, client_secret=None, auth=auth))
+    assert (caught.value.stage, caught.value.retryable) == (stage, False)
+    assert (emulator.count(stage), emulator.count("token")) == (1, 1)
+
+
 def test_cookies_of_the_api_go_back_to_it_as_in_any_session(
     emulator: Emulator, uploader_for: MakeUploader
 ) -> None:
@@ -282,6 +296,33 @@ def test_adapter_may_collect_a_part(
     result = upload(uploader_for(emulator, storage_session=session))
     assert emulator.received(result.file_info) == CONTENT
     assert emulator.refusals == []
+
+
+class Hasty(HTTPAdapter):
+    """Is content with the first part's first block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts = 0
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        self.puts += 1
+        if self.puts > 1:
+            return super().send(request, *args, **kwargs)
+        next(iter(request.body))
+        response = requests.Response()
+        response.status_code, response._content = 200, b""
+        return response
+
+
+def test_answer_to_half_a_part_is_no_success(
+    emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
+) -> None:
+    adapter = Hasty()
+    session.mount("http://", adapter)
+    result = upload(uploader_for(emulator, storage_session=session, backoff=0.0))
+    assert emulator.received(result.file_info) == CONTENT
+    assert (adapter.puts, emulator.count("finish")) == (2, 1)
 
 
 @pytest.fixture
