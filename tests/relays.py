@@ -89,10 +89,11 @@ def pump(
     :param pause: seconds after each read from the client
     """
     with socket.create_connection(target) as server:
-        for sock in (peer.sock, server):  # or a body waits for the delayed ACK of its headers
+        for sock in (peer.sock, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.sendall(first)
         while True:
+            _acknowledge(peer)
             for ready in select.select([peer.sock, server], [], [])[0]:
                 if ready is server:
                     try:
@@ -114,6 +115,13 @@ def pump(
                         return
                     with contextlib.suppress(OSError):
                         server.sendall(data.replace(base, b" /") if base else data)
+
+
+def _acknowledge(peer: Peer) -> None:
+    """Acknowledge at once: towards proxies urllib3 holds a body back until its headers are."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def clear_text(heard: bytes) -> bytes:

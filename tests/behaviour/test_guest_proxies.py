@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 from typing import Any, Callable, Dict, Iterator, Tuple
@@ -166,9 +167,11 @@ def test_sessions_of_the_callers_go_by_their_environment_alone(
         assert len(proxy.heads) == 2
 
 
-def test_demo_needs_no_proxy() -> None:
+def test_demo_needs_no_proxy(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "small.bin"  # the file that the demo makes up takes it two seconds
+    file.write_bytes(b"content")
     done = subprocess.run(
-        [sys.executable, "-m", "qqchunk", "demo"],
+        [sys.executable, "-m", "qqchunk", "demo", str(file)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **NOWHERE}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=50)
     assert done.returncode == 0, done.stderr

@@ -20,8 +20,9 @@ from qqchunk import (
     UploadError,
     UploadResult,
 )
-from qqchunk.emulator import Emulator
+from qqchunk.emulator import Emulator, Request
 from qqchunk.transfer.messages import Message
+from tests.support import wait_until
 
 CONTENT = b"a file of some bytes"
 MakeUploader = Callable[..., Uploader]
@@ -47,6 +48,16 @@ def refused(uploader: Uploader, **options: Any) -> UploadError:
         send(uploader, **options)
     assert caught.value.stage == "message"
     return caught.value
+
+
+class Looks:
+    """A ``cancel`` that is never set; counts how often it was looked at."""
+
+    count = 0
+
+    def is_set(self) -> bool:
+        self.count += 1
+        return False
 
 
 class Pipe:
@@ -244,13 +255,21 @@ def test_expired_token_is_replaced_and_the_message_sent(
 
 @pytest.mark.parametrize("code", [None, 304080])
 def test_progress_ends_once_the_message_is_sent(
-    emulator: Emulator, uploader: Uploader, code: Any
+    emulator: Emulator, uploader: Uploader, code: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emulator.behaviour.latency = 0.06  # so that waiting for the message is reported, too
+    monkeypatch.setattr("qqchunk.transfer.progress.INTERVAL", 0.0)
+    looks = Looks()
+
+    def hold(request: Request) -> None:
+        if request.stage == "message" and request.status is None:
+            enough = looks.count + 2  # before the second, what the first found was reported
+            wait_until(lambda: looks.count >= enough)
+
+    emulator.watch(hold)
     if code:
         emulator.fail("message", "code", code=code)
     seen: List[Progress] = []
-    send(uploader, progress=seen.append)
+    send(uploader, progress=seen.append, cancel=looks)
     assert [p.stage for p in seen].count("done") == 1
     assert seen[-1] == Progress("done", len(CONTENT), len(CONTENT), 1, 1)
     assert seen[-2].stage == "waiting"

@@ -123,17 +123,23 @@ def test_host_that_is_not_reached_leaves_no_doubt(
     assert IN_DOUBT not in str(error)
 
 
-def test_message_is_repeated_after_a_refused_connection(uploader_for: MakeUploader) -> None:
+def test_message_is_repeated_after_a_refused_connection(
+    uploader_for: MakeUploader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     emulator = Emulator()
     with emulator:
-        uploader = uploader_for(emulator, backoff=0.4, retries=3)
+        uploader = uploader_for(emulator, backoff=0.05, retries=1)
         result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
-    again = threading.Timer(0.2, emulator.start)
-    again.start()
+    wait = StopSignal.wait
+
+    def wait_and_start(stop: StopSignal, delay: float) -> None:
+        emulator.start()
+        wait(stop, delay)
+
+    monkeypatch.setattr(StopSignal, "wait", wait_and_start)
     try:
         assert uploader.send("c2c", "U1", result)["id"]
     finally:
-        again.join()
         emulator.stop()
     assert len(emulator.messages) == 1
 
@@ -144,7 +150,7 @@ def test_deadline_while_the_token_is_fetched_leaves_no_doubt(
     result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
     emulator.fail("message", "code", code=11244)
     emulator.fail("token", "silence", times=None)
-    error = failed(uploader, result, deadline=0.3)
+    error = failed(uploader, result, deadline=0.2)
     assert type(error) is UploadDeadlineError
     assert (error.retryable, usable(error)) == (True, result)
     assert "allow more time" in str(error)
@@ -155,7 +161,7 @@ def test_deadline_while_a_rate_limit_is_waited_for_leaves_no_doubt(
     emulator: Emulator, uploader: Uploader
 ) -> None:
     emulator.fail("message", "code", code=22009, times=None)
-    error = failed(uploader, deadline=0.5)
+    error = failed(uploader, deadline=0.3)
     assert type(error) is UploadDeadlineError
     assert IN_DOUBT not in str(error)
 
@@ -173,7 +179,7 @@ def closed(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
 
 
 def too_late(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
-    return {"deadline": 0.5}
+    return {"deadline": 0.3}
 
 
 @pytest.mark.parametrize("stopped, kind", [
@@ -210,7 +216,7 @@ def test_deadline_of_a_reply_with_a_number_of_its_own_may_be_repeated(
     emulator: Emulator, uploader: Uploader
 ) -> None:
     emulator.fail("message", "silence", processed=True, times=None)
-    error = failed(uploader, deadline=0.5, msg_id="M", msg_seq=7)
+    error = failed(uploader, deadline=0.3, msg_id="M", msg_seq=7)
     assert (type(error), error.retryable) == (UploadDeadlineError, True)
     assert IN_DOUBT in str(error) and "will not post it twice" in str(error)
     assert "allow more time" not in str(error)

@@ -238,15 +238,16 @@ def test_part_recovers_or_fails_as_stated(cell: Cell, scheme: str, verdicts: Ver
     verdicts[str(cell), scheme].result()
 
 
-def test_time_of_a_fresh_prepare_is_no_time_of_polling() -> None:
+def test_time_of_a_fresh_prepare_is_no_time_of_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qqchunk.protocol.retry.BUSY_DELAY", 0.6)
     content = bytes(150_000)
     with Emulator(
-        block_size=50_000, concurrency=2, retry_timeout=0.6, retry_delay=0.05
+        block_size=50_000, concurrency=2, retry_timeout=0.5, retry_delay=0.05
     ) as emulator, uploader_for(emulator, backoff=0.1) as uploader:
-        emulator.fail("finish", "busy", part=1, times=6)  # some of them under each plan
+        emulator.fail("finish", "busy", part=1, times=4)  # some of them under each plan
         emulator.fail("put", "status", part=2, status=500)
         emulator.fail("put", "bad_signature", part=2)
-        emulator.fail("prepare", "busy", after=1)  # which is asked again a second later
+        emulator.fail("prepare", "busy", after=1)  # which is asked again later than that
         result = uploader.upload("c2c", "U1", content, file_name="a.bin")
         assert emulator.received(result.file_info) == content
         assert emulator.count("prepare") == 3

@@ -72,9 +72,9 @@ def test_netrc_is_used_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_cookies_of_the_api_stay_with_the_api() -> None:
     cookie = {"Set-Cookie": "sid=secret; Path=/"}
-    fault = Fault("prepare", "status", status=429, retry_after=0, headers=cookie)
+    fault = Fault("prepare", "status", status=500, headers=cookie)
     with Emulator(faults=[fault]) as emulator:
-        upload(emulator)
+        upload(emulator, retries=1, backoff=0.0)
         assert headers_of(emulator, "finish")["Cookie"] == "sid=secret"
         assert "Cookie" not in headers_of(emulator, "put")
 

@@ -535,15 +535,17 @@ def test_complete_after_a_lost_reply_is_no_breach(bot: Bot) -> None:
 
 
 def test_complete_after_a_reply_nobody_waited_for_is_no_breach() -> None:
-    with serving(latency=0.1, complete_repeatable=True) as bot:
+    with serving(complete_repeatable=True) as bot:
         plan = bot.prepare(CONTENT[:100]).json
         bot.send_parts(plan, CONTENT[:100])
+        bot.emulator.behaviour.latency = 0.1
         bot.connection.close()
         bot.connection.timeout = 0.02
         with pytest.raises(socket.timeout):
             bot.complete(plan)
         bot.connection.timeout = 5
         wait_for(lambda: bot.emulator.requests[-1].status is not None)
+        bot.emulator.behaviour.latency = 0.0
         assert bot.complete(plan).status == 200
         assert notes(bot) == []
 

@@ -154,7 +154,7 @@ def test_deadline_is_answered_before_the_web_server_gives_up(
 def test_deadline_after_the_message_had_left_does_not_say_that_nothing_was_sent(
     client: FlaskClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.integration.apps.flask_bot.DEADLINE", 1)
+    monkeypatch.setattr("tests.integration.apps.flask_bot.DEADLINE", 0.4)
     emulator.fail("message", "silence", processed=True)
     answer = client.post(FILES, **form(b"video"))
     assert (answer.status_code, len(emulator.messages)) == (504, 1)
