@@ -94,7 +94,6 @@ def test_failure_in_the_callers_code_keeps_nothing_of_him_alive(way: str, parts:
         return weakref.ref(content)
 
     with Emulator(block_size=PART, concurrency=2) as emulator:
-        gc.collect()
         gc.disable()
         try:
             assert serve(emulator)() is None
@@ -175,7 +174,6 @@ def test_broken_connection_keeps_no_file_alive(
     with Emulator(block_size=60_000 // parts, concurrency=4) as emulator:
         emulator.fail(stage, "reset_after", times=None)
         uploader = uploader_for(emulator, retries=0)
-        gc.collect()
         gc.disable()
         try:
             file = io.BytesIO(bytes(60_000))
