@@ -120,7 +120,7 @@ def test_thread_that_python_waits_for_finishes_its_upload() -> None:
 threading.Thread(target=upload).start()
 wait_for()
 """
-    with Emulator(block_size=10_000, latency=0.05) as emulator:
+    with Emulator(block_size=25_000, latency=0.05) as emulator:
         assert Program(emulator, code, "put").end() == "uploaded a.bin\n"
         assert emulator.count("complete") == 1
 
@@ -128,14 +128,14 @@ wait_for()
 def test_threads_that_upload_one_file_after_the_other_finish_them_all() -> None:
     code = """
 pool = ThreadPoolExecutor(2)
-for number in range(8):
+for number in range(6):
     pool.submit(upload, f"{number}.bin")
 wait_for()
 """
     with Emulator(block_size=50_000, latency=0.02) as emulator:
         lines = Program(emulator, code, "complete").end().splitlines()
-        assert sorted(lines) == [f"uploaded {number}.bin" for number in range(8)]
-        assert emulator.count("complete") == 8
+        assert sorted(lines) == [f"uploaded {number}.bin" for number in range(6)]
+        assert emulator.count("complete") == 6
 
 
 def test_daemons_upload_does_not_end_before_those_python_waits_for() -> None:
@@ -144,7 +144,7 @@ threading.Thread(target=upload).start()
 threading.Thread(target=upload, args=("b.bin",), daemon=True).start()
 wait_for()
 """
-    with Emulator(block_size=10_000, latency=0.05) as emulator:
+    with Emulator(block_size=25_000, latency=0.05) as emulator:
         assert "uploaded a.bin\n" in Program(emulator, code, "put").end()
 
 
@@ -166,7 +166,7 @@ wait_for()
 def test_upload_long_after_the_main_thread_works_or_is_one_error_in_words() -> None:
     code = """
 def late():
-    time.sleep(0.6)
+    time.sleep(0.25)
     upload()
 threading.Thread(target=late).start()
 wait_for()
