@@ -208,8 +208,9 @@ def test_what_a_session_adds_to_a_call_stays_with_that_call(
                 given["X-Signature"] = "secret"
             return super().request(method, url, **kwargs)
 
+    emulator.fail("prepare", "status")
     with Signing() as session:
-        upload(uploader_for(emulator, session=session))
+        upload(uploader_for(emulator, session=session, backoff=0.0))
     assert emulator.requests[0].headers["X-Signature"] == "secret"
     emulator.requests.clear()
     upload(uploader_for(emulator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import json
 import threading
 import time
 import tracemalloc
@@ -56,6 +57,23 @@ def test_error_body_of_100_mb_is_read_no_further_than_needed(stage: str) -> None
     assert error.http_status == 400
     assert error.stage == stage
     assert len(str(error)) < 1000
+
+
+def redirect(peer: Peer) -> None:
+    """Answer with a redirect whose long body does not come."""
+    peer.read_head()
+    peer.sock.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 99999\r\n\r\n"
+                      + bytes(90_000))
+    peer.read_all()
+
+
+@pytest.mark.parametrize("stage", ["token", "put"])
+def test_body_of_a_redirect_is_read_no_further_than_needed(stage: str) -> None:
+    with Server(redirect) as server, Emulator() as emulator:
+        plan = {"upload_id": "u", "block_size": 7, "parts": [{"presigned_url": server.url()}]}
+        emulator.fail("prepare", "status", status=200, body=json.dumps(plan))
+        error = failing(emulator, **{"token_url": server.url()} if stage == "token" else {})
+    assert (error.stage, error.http_status) == (stage, 302)
 
 
 @pytest.mark.parametrize("stage", ["token", "prepare", "finish", "complete"])

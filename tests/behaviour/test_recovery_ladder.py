@@ -38,6 +38,7 @@ from tests.behaviour.recovery import (
     trusted,
     uploading,
 )
+from tests.support import wait_until
 
 
 @pytest.fixture(params=SCHEMES)
@@ -218,6 +219,27 @@ def test_part_is_not_sent_again_because_another_one_fails() -> None:
             upload(emulator, content_of(TWO_PARTS))
         sent = Counter((r.upload_id, r.part_index) for r in emulator.requests if r.stage == "put")
         assert sorted(sent.values()) == [1, 1, 3, 3]
+
+
+def test_parts_of_an_earlier_plan_end_before_the_fresh_prepare() -> None:
+    looked = []
+
+    def puts() -> List[Request]:
+        return [r for r in emulator.requests if r.stage == "put"]
+
+    def look(request: Request) -> None:
+        if request.stage == "put" and request.part_index == 2:
+            wait_until(lambda: any(r.part_index == 1 for r in puts()))
+        elif request.stage == "prepare" and request.seconds is None and puts():
+            wait_until(lambda: all(r.seconds is not None for r in puts()), 2.0)
+            looked.append(request)
+
+    with serving("http", concurrency=2, faults=[
+        Fault("put", "silence", part=1), Fault("put", "expired_url", part=2),
+    ]) as emulator:
+        emulator.watch(look)
+        upload(emulator, content_of(TWO_PARTS), deadline=5.0)
+        assert len(looked) == 1
 
 
 # Certificates and answers that come too early

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Dict, Iterator
 
 import pytest
 import requests
 
 from qqchunk import PartUploadError, TransportError, UploadError
 from qqchunk.emulator import Emulator, Fault
+from qqchunk.net.sessions import Sessions
 
 from tests import support
 from tests.relays import HttpProxy
@@ -54,6 +55,15 @@ def test_storage_gets_nothing_of_the_sessions_credentials(
         prepare = next(r for r in emulator.requests if r.stage == "prepare")
         assert prepare.headers["X-Key"] == "key"
         assert prepare.headers["Authorization"].startswith("QQBot ")
+
+
+def test_storage_has_the_way_to_the_network_of_the_session(session: requests.Session) -> None:
+    ways: Dict[str, Any] = {
+        "proxies": {"https": "http://proxy.invalid"}, "verify": "ca.pem", "cert": "client.pem",
+        "trust_env": False}
+    vars(session).update(ways)
+    storage = Sessions(session, None).storage
+    assert {name: getattr(storage, name) for name in ways} == ways
 
 
 def test_netrc_is_used_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

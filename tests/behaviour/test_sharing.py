@@ -85,7 +85,9 @@ def test_many_threads_share_one_uploader_one_token_and_few_connections(
 
 
 def test_fifty_threads_fill_no_pool(caplog: pytest.LogCaptureFixture) -> None:
-    with Emulator(block_size=50, concurrency=2) as emulator, uploader_for(emulator) as uploader:
+    with Emulator(
+        block_size=50, concurrency=2, latency=0.02
+    ) as emulator, uploader_for(emulator) as uploader:
         with caplog.at_level(logging.WARNING):
             in_threads(50, lambda number: upload(uploader, emulator, bytes([number]) * 100))
     assert caplog.records == []

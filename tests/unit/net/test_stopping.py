@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import List
@@ -28,6 +29,13 @@ def test_abort_that_was_set_stops_everything() -> None:
         stop.check()
     with pytest.raises(Aborted):
         stop.wait(60.0)
+
+
+def test_socket_that_comes_after_the_stop_is_not_used() -> None:
+    stop = StopSignal()
+    stop.set()
+    with pytest.raises(Aborted):
+        stop.register(socket.socket.__new__(socket.socket))
 
 
 def test_wait_takes_as_long_as_it_was_told() -> None:

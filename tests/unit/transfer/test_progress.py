@@ -74,6 +74,15 @@ def test_part_sent_again_waits_for_its_old_mark() -> None:
     assert seen == [31, 31, 31, 31, 32, 51]
 
 
+def test_part_sent_again_does_not_hide_what_the_others_send() -> None:
+    told = Told(parts=2)
+    told.reporter.mark(0, 30)
+    told.tell()
+    told.reporter.mark(0, 10)
+    told.reporter.mark(1, 15)
+    assert told.tell().uploaded_bytes == 45
+
+
 def test_bytes_of_a_fresh_plan_wait_for_the_old_ones() -> None:
     told = Told(parts=2)
     told.reporter.mark(0, 50)
