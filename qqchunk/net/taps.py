@@ -210,17 +210,18 @@ def _is_silent(sock: Any) -> bool:
 
     urllib3 takes bytes that wait for a hang-up; a server's word before any request is one.
     """
-    if not plain_socket(sock):
+    plain = plain_socket(sock)
+    if not plain:
         return True
     with suppress(OSError):  # it is closed, or TLS says why it will be
-        timeout = sock.gettimeout()
-        sock.settimeout(0.0)
+        timeout = plain.gettimeout()  # pyOpenSSL's own cannot say
+        plain.settimeout(0.0)
         try:
             sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError, socket.timeout):  # the last is pyOpenSSL's
             return True
         finally:
-            sock.settimeout(timeout)
+            plain.settimeout(timeout)
     return False
 
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 import responses
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from qqchunk import Progress, TransportError, UploadCancelledError, Uploader
 from qqchunk.emulator import Emulator, Request
@@ -85,6 +85,32 @@ def test_connection_that_waited_is_used_over_tls_1_2_too(far: Emulator, pki: Pki
         uploader = uploader_for(emulator)
         assert connections_during_the_token_call(emulator, uploader, wanted) == wanted
         assert emulator.connections == 3
+
+
+class Wrapped:
+    """A socket that can do as little as those of urllib3.contrib.pyopenssl."""
+
+    def __init__(self, sock: Any) -> None:
+        self.socket = sock
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "gettimeout":
+            raise AttributeError(name)
+        return getattr(self.socket, name)
+
+
+def test_connection_that_waited_is_used_with_another_tls_too(
+    far: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = HTTPSConnection.connect
+
+    def connect_and_wrap(self: Any) -> None:
+        connect(self)
+        self.sock = Wrapped(self.sock)
+
+    monkeypatch.setattr(HTTPSConnection, "connect", connect_and_wrap)
+    assert connections_during_the_token_call(far, uploader_for(far)) == 1 + AHEAD
+    assert far.connections == 3
 
 
 def test_second_upload_connects_to_nothing(far: Emulator) -> None:
