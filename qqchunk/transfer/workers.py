@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 import threading
@@ -177,13 +178,23 @@ class Workers:
         # Not by join(): in CPython 3.8 a thread whose join was interrupted can never be joined
         # again, neither by a second try nor at the end of the process (bpo-45274).
         for thread in list(self._threads):
-            while thread.is_alive() and monotonic() < give_up:
+            while _is_there(thread) and monotonic() < give_up:
                 time.sleep(_NAP)
 
     def _run(self, work: Work[Any]) -> None:
         if work.run():
             self._pending.discard(work)
             self._done.put(work)
+
+
+def _is_there(thread: threading.Thread) -> bool:
+    """Say whether a thread is alive, or ended for Python but not for the system (Linux).
+
+    In between OpenSSL frees what it has of the thread, under a lock of the process: a fork at that
+    moment would leave the child with the lock taken, and its first https call would wait for ever.
+    """
+    ident = getattr(thread, "native_id", None)  # not every system has them
+    return thread.is_alive() or os.path.exists(f"/proc/self/task/{ident}")
 
 
 def check_not_nested() -> None:
