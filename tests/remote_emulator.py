@@ -74,6 +74,9 @@ class RemoteEmulator:
 def serve(pipe: Connection) -> None:
     for certificate, options in iter(pipe.recv, None):
         context = server_context(certificate) if certificate else None
+        if context:
+            # Reading tickets takes locks of OpenSSL. Without them, who awaits an answer holds none.
+            context.num_tickets = 0
         with Emulator(ssl_context=context, strict=True, **options) as emulator:
             pipe.send((
                 emulator.api_url, emulator.token_url, emulator.app_id, emulator.client_secret))

@@ -1,9 +1,14 @@
-"""One uploader before and after a fork, as gunicorn, Celery and multiprocessing do it."""
+"""One uploader before and after a fork, as gunicorn, Celery and multiprocessing do it.
+
+No thread may be at work in OpenSSL at the fork: its locks, which the whole process has in common,
+would stay taken in the child, and the next SSLContext() there would wait for ever. So another
+thread is let come to where it waits for an answer first, and of those of an ended upload
+`Workers.stop` sees that none is left.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import signal
@@ -38,25 +43,6 @@ def host() -> Iterator[Host]:
         yield started
 
 
-def again_if_openssl_hangs(test: Callable[..., None]) -> Callable[..., None]:
-    """Give a test over https a second chance: what is broken in the library breaks it twice.
-
-    OpenSSL's own locks are not made for forks, and now and then a child waits for one of them
-    for ever, in SSLContext(): docs/internals.rst says so under its limits.
-    """
-
-    @functools.wraps(test)
-    def run(certificate: Any, **arguments: Any) -> None:
-        try:
-            return test(certificate, **arguments)
-        except AssertionError:
-            if certificate is None:
-                raise
-        return test(certificate, **arguments)
-
-    return run
-
-
 @contextlib.contextmanager
 def forking() -> Iterator[None]:
     """Python 3.12 and later warn of what these tests are about."""
@@ -69,6 +55,12 @@ def upload(uploader: Uploader, content: bytes) -> str:
     return uploader.upload("c2c", "U1", content, file_name="a.bin").file_info
 
 
+def end_in_time() -> None:
+    """A child that hangs shall not outlive the test."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout's handler would only raise
+    signal.alarm(int(SECONDS))
+
+
 def fork(work: Callable[[], Any]) -> int:
     """Do *work* in a child process; give its pid."""
     with forking():
@@ -77,7 +69,7 @@ def fork(work: Callable[[], Any]) -> int:
         return pid
     status = 1
     try:
-        signal.alarm(int(SECONDS))  # a child that hangs shall not outlive the test
+        end_in_time()
         work()
         status = 0
     except BaseException:
@@ -98,7 +90,6 @@ def exit_status(pid: int) -> int:
     return ended[0]
 
 
-@again_if_openssl_hangs
 def test_children_upload_beside_their_parent(certificate: Any, host: Host) -> None:
     with host.emulator(certificate, block_size=100, concurrency=2) as emulator:
         with uploader_for(emulator) as uploader:
@@ -135,7 +126,6 @@ def locks_of(uploader: Uploader) -> List[Any]:
 
 
 @pytest.mark.parametrize("own_session", [True, False])
-@again_if_openssl_hangs
 def test_fork_while_another_thread_holds_every_lock(
     certificate: Any, host: Host, own_session: bool
 ) -> None:
@@ -161,7 +151,6 @@ def test_fork_while_another_thread_holds_every_lock(
 
 
 @pytest.mark.parametrize("stage", ["token", "prepare", "put"])
-@again_if_openssl_hangs
 def test_fork_while_another_thread_uploads(certificate: Any, host: Host, stage: str) -> None:
     silence = Fault(stage, "silence")
     with host.emulator(certificate, faults=[silence]) as emulator:
@@ -174,7 +163,7 @@ def test_fork_while_another_thread_uploads(certificate: Any, host: Host, stage: 
 
             other = threading.Thread(target=hang)
             other.start()
-            wait_until(lambda: emulator.count(stage))
+            wait_until(lambda: emulator.count(stage))  # it sent that, and waits in a read
             child = fork(lambda: (upload(uploader, b"child"), uploader.close()))
             assert exit_status(child) == 0
             assert other.is_alive()
@@ -187,11 +176,10 @@ def test_fork_while_another_thread_uploads(certificate: Any, host: Host, stage: 
 
 
 def upload_in_process(uploader: Uploader, number: int) -> None:
-    signal.alarm(int(SECONDS))  # a child that hangs shall not outlive the test
+    end_in_time()
     upload(uploader, bytes([number]) * 100)
 
 
-@again_if_openssl_hangs
 def test_multiprocessing_by_fork(certificate: Any, host: Host) -> None:
     with host.emulator(certificate) as emulator, uploader_for(emulator) as uploader:
         upload(uploader, b"before")
