@@ -38,7 +38,7 @@ class StopSignal:
     """
 
     def __init__(self) -> None:
-        self._stopped = False
+        self._stopped = self._announced = False
         self._event = threading.Event()
         self._sockets_lock = threading.Lock()
         self._sockets: Dict[int, List[socket.socket]] = {}
@@ -58,13 +58,17 @@ class StopSignal:
                 for sock in sockets:
                     _shut(sock)
 
+    def announce(self) -> None:
+        """Let nothing begin any more. Takes no lock: a signal handler may have interrupted us."""
+        self._announced = True
+
     def is_set(self) -> bool:
         """Say whether the upload has been stopped."""
         return self._stopped
 
     def check(self) -> None:
-        """Raise :class:`Aborted` if the upload has been stopped."""
-        if self._stopped:
+        """Raise :class:`Aborted` if the upload has been stopped, or is going to be."""
+        if self._stopped or self._announced:
             raise Aborted
 
     def wait(self, delay: float) -> None:

@@ -26,9 +26,7 @@ from .progress import Reporter
 from .workers import JOIN_TIMEOUT, Work, Workers, check_not_nested
 
 TURN = 0.05  # seconds between two looks at what may stop the call
-
 _CALLS, _CACHE = 0, 1  # pools of the call's own workers
-
 _T = TypeVar("_T")
 
 
@@ -64,6 +62,8 @@ class Operation:
     def close(self, reason: str) -> None:
         """Stop the call from another thread, or from a signal handler."""
         self._closed = self._closed or reason
+        for workers in (self._workers, *self._added):
+            workers.stop_signal.announce()
 
     def add_workers(self, *sizes: int) -> Workers:
         """Return more workers, for use by a thread of the call's; they are stopped with it.

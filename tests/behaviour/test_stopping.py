@@ -194,6 +194,15 @@ def test_close_from_another_thread_ends_the_upload_within_a_second(stage: Any, n
     assert held.threads == []
 
 
+@pytest.mark.parametrize("stage", ["token", "prepare", "put", "finish", "complete"])
+def test_close_between_two_exchanges_is_no_broken_connection(stage: str) -> None:
+    with Emulator() as emulator, uploader_for(emulator, retries=0) as uploader:
+        emulator.watch(lambda request: uploader.close() if request.stage == stage else None)
+        with pytest.raises(UploadCancelledError, match="the uploader was closed"):
+            uploader.send("c2c", "U1", b"content", file_name="a.bin")
+        assert emulator.requests[-1].stage == stage
+
+
 @each(["four parts crawl", "a part is polled every 30 s", "no answer to prepare",
        "storage stops reading", "a back-off of prepare"])
 def test_deadline_ends_the_upload_within_a_second(stage: Any, name: str) -> None:
