@@ -35,6 +35,21 @@ class Soon:
         return time.monotonic() >= self._due
 
 
+class KernelHas:
+    """A cancel that is set once the kernel has so many bytes which the relay has not read."""
+
+    def __init__(self, size: int, relay: Relay) -> None:
+        self._size = size
+        self._relay = relay
+        self._sent = 0
+
+    def progress(self, progress: Any) -> None:
+        self._sent = progress.uploaded_bytes
+
+    def is_set(self) -> bool:
+        return self._sent > sum(len(peer.heard) for peer in self._relay.peers) + self._size
+
+
 def abort_many(uploader: Uploader, uploads: int, at_a_time: int = 6) -> int:
     """Begin so many uploads of four parts and cancel them in mid-body; say how many were."""
     cancelled: List[BaseException] = []
@@ -105,12 +120,12 @@ def test_server_gets_nothing_after_the_stop_but_what_was_on_its_way(
         Fault("put", "stop_reading", at_bytes=1000),
     ]) as emulator, Relay(emulator.api_url, pause=0.02) as relay:
         emulator._service.local_storage.url = relay.url(scheme)
-        soon = Soon(0.1)  # by then the kernel has more than it can pass on
+        full = KernelHas(PART // 2, relay)
         with uploader_for(emulator) as uploader:
             with pytest.raises(UploadCancelledError):
                 uploader.upload(
                     "c2c", "U1", bytes(10 * PART), file_name="a.bin",
-                    cancel=soon, progress=soon.progress)
+                    cancel=full, progress=full.progress)
             # The relay reads on slowly: what the kernel had is dropped, not sent.
             wait_until(lambda: relay.peers[0].end)
             assert relay.peers[0].end == "RST"
