@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 import warnings
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 import requests
 
@@ -20,6 +20,10 @@ with warnings.catch_warnings():
     import trustme
 
 from qqchunk import Uploader
+from qqchunk.net.stopping import monotonic
+
+if TYPE_CHECKING:
+    import pytest
 
 TICK = 0.005  # seconds between two looks
 
@@ -37,6 +41,17 @@ def wait_until(reached: Callable[[], Any], seconds: float = 5.0) -> None:
     while not reached():
         assert time.monotonic() < give_up, "this was never reached"
         time.sleep(TICK)
+
+
+def deadline_when(reached: Callable[[], Any], patch: pytest.MonkeyPatch) -> float:
+    """Return a deadline, in seconds, that passes as soon as *reached* is true."""
+    leaps = [3600.0]
+
+    def clock() -> float:
+        return monotonic() + (leaps.pop() if leaps and reached() else 0.0)
+
+    patch.setattr("qqchunk.transfer.operation.monotonic", clock)
+    return 60.0
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from qqchunk import (
 from qqchunk.emulator import Emulator
 from qqchunk.net.auth import BearerAuth
 from qqchunk.net.stopping import StopSignal
-from tests.support import Pki, Server, full_backlog, reset, wait_until
+from tests.support import Pki, Server, deadline_when, full_backlog, reset, wait_until
 
 CONTENT = b"a file of some bytes"
 IN_DOUBT = "it may have been sent all the same"
@@ -145,12 +145,13 @@ def test_message_is_repeated_after_a_refused_connection(
 
 
 def test_deadline_while_the_token_is_fetched_leaves_no_doubt(
-    emulator: Emulator, uploader: Uploader
+    emulator: Emulator, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = uploader.upload("c2c", "U1", CONTENT, file_name="a.png")
     emulator.fail("message", "code", code=11244)
     emulator.fail("token", "silence", times=None)
-    error = failed(uploader, result, deadline=0.2)
+    deadline = deadline_when(lambda: emulator.count("token") == 2, monkeypatch)
+    error = failed(uploader, result, deadline=deadline)
     assert type(error) is UploadDeadlineError
     assert (error.retryable, usable(error)) == (True, result)
     assert "allow more time" in str(error)
@@ -158,10 +159,14 @@ def test_deadline_while_the_token_is_fetched_leaves_no_doubt(
 
 
 def test_deadline_while_a_rate_limit_is_waited_for_leaves_no_doubt(
-    emulator: Emulator, uploader: Uploader
+    emulator: Emulator, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.fail("message", "code", code=22009, times=None)
-    error = failed(uploader, deadline=0.3)
+    waits: List[float] = []
+    wait = StopSignal.wait
+    monkeypatch.setattr(StopSignal, "wait", lambda *given: waits.append(given[1]) or wait(*given))
+    error = failed(uploader, deadline=deadline_when(lambda: waits, monkeypatch))
+    assert emulator.count("message") == 1
     assert type(error) is UploadDeadlineError
     assert IN_DOUBT not in str(error)
 
@@ -169,17 +174,19 @@ def test_deadline_while_a_rate_limit_is_waited_for_leaves_no_doubt(
 # It may have been sent
 
 
-def cancelled(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
+def cancelled(
+    emulator: Emulator, uploader: Uploader, patch: pytest.MonkeyPatch
+) -> Dict[str, Any]:
     cancel = threading.Event()
     return {"cancel": cancel, "then": cancel.set}
 
 
-def closed(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
+def closed(emulator: Emulator, uploader: Uploader, patch: pytest.MonkeyPatch) -> Dict[str, Any]:
     return {"then": uploader.close}
 
 
-def too_late(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
-    return {"deadline": 0.3}
+def too_late(emulator: Emulator, uploader: Uploader, patch: pytest.MonkeyPatch) -> Dict[str, Any]:
+    return {"deadline": deadline_when(lambda: emulator.messages, patch)}
 
 
 @pytest.mark.parametrize("stopped, kind", [
@@ -188,14 +195,14 @@ def too_late(emulator: Emulator, uploader: Uploader) -> Dict[str, Any]:
 ])
 def test_end_of_a_message_on_its_way_says_that_it_may_have_been_sent(
     emulator: Emulator, uploader: Uploader, stopped: Callable[..., Dict[str, Any]],
-    kind: Type[UploadError],
+    kind: Type[UploadError], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     emulator.fail("message", "silence", processed=True, times=None)
-    options = stopped(emulator, uploader)
+    options = stopped(emulator, uploader, monkeypatch)
     then = options.pop("then", None)
 
     def stop() -> None:
-        wait_until(lambda: emulator.count("message"))
+        wait_until(lambda: emulator.messages)
         then()
 
     stopping = threading.Thread(target=stop)
@@ -213,10 +220,11 @@ def test_end_of_a_message_on_its_way_says_that_it_may_have_been_sent(
 
 
 def test_deadline_of_a_reply_with_a_number_of_its_own_may_be_repeated(
-    emulator: Emulator, uploader: Uploader
+    emulator: Emulator, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.fail("message", "silence", processed=True, times=None)
-    error = failed(uploader, deadline=0.3, msg_id="M", msg_seq=7)
+    deadline = deadline_when(lambda: emulator.messages, monkeypatch)
+    error = failed(uploader, deadline=deadline, msg_id="M", msg_seq=7)
     assert (type(error), error.retryable) == (UploadDeadlineError, True)
     assert IN_DOUBT in str(error) and "will not post it twice" in str(error)
     assert "allow more time" not in str(error)

@@ -33,6 +33,10 @@ AT_MOST = 1.0  # seconds from the stop until upload() is out
 DEADLINES = (0.2, 0.4, 0.8, 1.6, 3.2)  # seconds; by the first of them most machines are held
 
 
+# CPython leaves a socket to the collector that is shut between connect and handshake.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+
+
 class Boom(Exception):
     """What the progress callback raises."""
 

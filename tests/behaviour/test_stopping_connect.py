@@ -81,8 +81,8 @@ def silent_port() -> Iterator[int]:
         yield port
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("scheme", BOTH)
+@pytest.mark.parametrize("scheme, way", [
+    ("http", "cancel"), ("https", "close"), ("http", "deadline"), ("https", "callback")])
 def test_unanswered_connect_is_given_up_at_once(silent_port: int, scheme: str, way: str) -> None:
     stop(way, f"{scheme}://127.0.0.1:{silent_port}", lambda: connecting_to(silent_port))
     assert not connecting_to(silent_port)

@@ -14,6 +14,7 @@ from werkzeug.test import encode_multipart
 from qqchunk.emulator import Emulator
 
 from tests.integration.apps.flask_bot import create_app
+from tests.support import deadline_when
 
 OPENID = "A" * 32
 FILES = f"/chats/c2c/{OPENID}/files"
@@ -144,7 +145,7 @@ def test_own_size_limit_is_named(emulator: Emulator, make_client: MakeClient) ->
 def test_deadline_is_answered_before_the_web_server_gives_up(
     client: FlaskClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.integration.apps.flask_bot.DEADLINE", 0.2)
+    deadline_when(lambda: emulator.count("put"), monkeypatch)  # that of the bot
     emulator.fail("put", "silence")
     answer = client.post(FILES, **form(b"video"))
     assert answer.status_code == 504
@@ -154,7 +155,7 @@ def test_deadline_is_answered_before_the_web_server_gives_up(
 def test_deadline_after_the_message_had_left_does_not_say_that_nothing_was_sent(
     client: FlaskClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.integration.apps.flask_bot.DEADLINE", 0.4)
+    deadline_when(lambda: emulator.messages, monkeypatch)
     emulator.fail("message", "silence", processed=True)
     answer = client.post(FILES, **form(b"video"))
     assert (answer.status_code, len(emulator.messages)) == (504, 1)
