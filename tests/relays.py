@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
-from typing import List, Tuple
+from typing import Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from tests.support import Peer, Server, reset
@@ -18,18 +19,44 @@ class Relay(Server):
     """Passes on to one address whatever comes, and keeps what clients sent in ``peers``.
 
     :param pause: seconds between two reads; a read is 32 KiB at the most
+    :param hold_at: a connection that has brought so many bytes goes on after `release()`
     """
 
-    def __init__(self, url: str, pause: float = 0.0) -> None:
+    def __init__(self, url: str, pause: float = 0.0, hold_at: Optional[int] = None) -> None:
         super().__init__(self._relay)
         split = urlsplit(url)
         self._target = (split.hostname or "", split.port or 0)
         self._pause = pause
-        if pause:  # and the kernel shall not read ahead
+        self._hold_at = hold_at or 0
+        self._released = threading.Event()
+        if hold_at is None:
+            self.release()
+        if pause or hold_at:  # and the kernel shall not read ahead
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
 
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+        super().__exit__(*exc_info)
+
+    @property
+    def held(self) -> int:
+        """How many connections are held."""
+        return sum(map(self._holds, self.peers))
+
+    def release(self) -> None:
+        """Hold no connection any more."""
+        self._released.set()
+
+    def _holds(self, peer: Peer) -> bool:
+        return len(peer.heard) >= self._hold_at and not self._released.is_set()
+
     def _relay(self, peer: Peer) -> None:
-        pump(peer, self._target, pause=self._pause)
+        def wait() -> None:
+            time.sleep(self._pause)
+            if self._holds(peer):
+                self._released.wait()
+
+        pump(peer, self._target, wait=wait)
 
 
 class SocksProxy(Server):
@@ -81,12 +108,13 @@ class HttpProxy(Server):
 
 
 def pump(
-    peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = b"", pause: float = 0.0
+    peer: Peer, target: Tuple[str, int], first: bytes = b"", base: bytes = b"",
+    wait: Callable[[], object] = lambda: None,
 ) -> None:
     """Connect to *target*, send *first* there, then pass bytes on both ways to the end.
 
     :param base: what the paths of requests begin with, taken off
-    :param pause: seconds after each read from the client
+    :param wait: called after each read from the client
     """
     with socket.create_connection(target) as server:
         for sock in (peer.sock, server):
@@ -108,7 +136,7 @@ def pump(
                         return
                 else:
                     data = peer.read(32768)
-                    time.sleep(pause)
+                    wait()
                     if not data:
                         if peer.end == "RST":
                             reset(server)

@@ -133,17 +133,19 @@ def test_server_gets_nothing_after_the_stop_but_what_was_on_its_way(
             assert not connected_to(relay.port)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("scheme, size", [("http", 100_000), ("https", 100_000), ("https", 1)])
 def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
-    scheme: str, pki: Pki, caplog: pytest.LogCaptureFixture
+    scheme: str, size: int, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = pki.context if scheme == "https" else None
+    cancel = threading.Event()
+    cancelled: List[BaseException] = []
+    results: List[str] = []
     with Emulator(
         ssl_context=context, block_size=PART, concurrency=4,
-    ) as emulator, Relay(emulator.api_url, pause=0.001) as relay:
+    ) as emulator, Relay(emulator.api_url, hold_at=size) as relay:
         emulator._service.local_storage.url = relay.url(scheme)
         with uploader_for(emulator) as uploader:
-            results: List[str] = []
 
             def upload() -> None:
                 for number in range(2):
@@ -152,12 +154,25 @@ def test_abort_leaves_the_neighbours_on_the_same_uploader_alone(
                     assert emulator.received(result.file_info) == content
                     results.append(result.file_info)
 
+            def abort() -> None:
+                try:
+                    uploader.upload("c2c", "U1", bytes(4 * PART), file_name="a.bin", cancel=cancel)
+                except UploadCancelledError as error:
+                    cancelled.append(error)
+
             neighbours = [threading.Thread(target=upload) for _ in range(2)]
-            for neighbour in neighbours:
-                neighbour.start()
-            assert abort_many(uploader, 6, at_a_time=2) > 3
-            for neighbour in neighbours:
-                neighbour.join()
+            aborted = [threading.Thread(target=abort) for _ in range(2)]
+            for thread in neighbours + aborted:
+                thread.start()
+            # All are in mid-body, or in mid-handshake, and stay there while two of them end.
+            wait_until(lambda: relay.held == 2 * 2 + 2 * 4)
+            cancel.set()
+            for thread in aborted:
+                thread.join()
+            assert (len(cancelled), results) == (2, [])
+            relay.release()
+            for thread in neighbours:
+                thread.join()
         assert len(results) == 4
         # Nothing had to be repeated because of somebody else's abort.
         assert [r for r in caplog.records if r.name.startswith("qqchunk")] == []
