@@ -128,8 +128,14 @@ def pump(
                         data = server.recv(65536)
                     except OSError:
                         data = b""
-                    with contextlib.suppress(OSError):
+                    try:
                         peer.sock.sendall(data)
+                    except ConnectionResetError:  # no read would tell of it any more
+                        peer.end = "RST"
+                        reset(server)
+                        return
+                    except OSError:
+                        pass
                     if not data:
                         with contextlib.suppress(OSError):
                             peer.sock.shutdown(socket.SHUT_RDWR)

@@ -118,9 +118,9 @@ def test_server_gets_nothing_after_the_stop_but_what_was_on_its_way(
     context = pki.context if scheme == "https" else None
     with Emulator(ssl_context=context, faults=[
         Fault("put", "stop_reading", at_bytes=1000),
-    ]) as emulator, Relay(emulator.api_url, pause=0.02) as relay:
+    ]) as emulator, Relay(emulator.api_url, pause=0.05) as relay:
         emulator._service.local_storage.url = relay.url(scheme)
-        full = KernelHas(PART // 2, relay)
+        full = KernelHas(PART, relay)  # the relay takes over a second for it
         with uploader_for(emulator) as uploader:
             with pytest.raises(UploadCancelledError):
                 uploader.upload(
