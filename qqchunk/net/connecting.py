@@ -109,7 +109,9 @@ def _connect(connection: Any) -> socket.socket:
 
 def _prepared(connection: Any, sock: Any, address: Any) -> socket.socket:
     try:
-        for option in connection.socket_options or ():
+        # To a proxy urllib3 has none, which means to wait with a body until its headers are
+        # acknowledged: for up to 40 ms a call.
+        for option in connection.socket_options or connection.default_socket_options:
             sock.setsockopt(*option)
         if connection.timeout is None or isinstance(connection.timeout, (int, float)):
             sock.settimeout(connection.timeout)

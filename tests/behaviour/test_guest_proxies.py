@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from typing import Any, Callable, Dict, Iterator, Tuple
@@ -124,6 +125,21 @@ def test_socks_proxy_that_refuses_is_said_in_words(
         assert error.retryable == (attempts > 1)
         assert len(proxy.peers) == attempts
     assert "wrong" not in str(error)
+
+
+def test_body_of_a_call_through_a_proxy_does_not_wait_for_an_acknowledgement(
+    emulator: Emulator, uploader_for: MakeUploader, session: requests.Session
+) -> None:
+    with HttpProxy() as proxy:
+        session.proxies = {"http": proxy.url()}
+        uploader = uploader_for(emulator, session=session)
+        uploader.upload("c2c", "U1", b"content", file_name="a.bin")
+        adapter: Any = session.get_adapter("http://")
+        (manager,) = adapter.proxy_manager.values()
+        (pool,) = map(manager.pools.get, manager.pools.keys())
+        sockets = [connection.sock for connection in pool.pool.queue if connection]
+        assert sockets
+        assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in sockets)
 
 
 # ------------------------------------------------------------------------------- this machine
