@@ -398,6 +398,22 @@ def test_storage_is_judged_by_code_and_status_together(
     assert find_storage_rule(status, code).again is policy
 
 
+@pytest.mark.parametrize("status, meaning, advice", [
+    (429, "storage is asked too often", "try again later"),
+    (403, "the URL has expired or its signature is wrong", "upload the file again"),
+    (413, "a part of this size was refused",
+     "parts are no larger than storage takes: something between here and storage, a proxy for "
+     "example, limits request bodies; let it through, or give a storage_session without that "
+     "proxy"),
+    (503, "storage failed", "try again later"),
+    (404, "storage refused", "the same again would be refused again"),
+    (600, "storage refused", "the same again would be refused again"),
+])
+def test_refusal_of_storage_has_its_words(status: int, meaning: str, advice: str) -> None:
+    rule = find_storage_rule(status, "")
+    assert (rule.meaning, rule.advice) == (meaning, advice)
+
+
 def test_rules_are_frozen() -> None:
     with pytest.raises(AttributeError):
         setattr(RULES[850012], "again", Again.NEVER)

@@ -11,6 +11,7 @@ import pytest
 
 from qqchunk.protocol.values import (
     MAX_NAME_LENGTH,
+    Call,
     ChatType,
     FileType,
     Secret,
@@ -20,6 +21,33 @@ from qqchunk.protocol.values import (
 )
 
 # Secrets
+
+
+def masked(text: str, **body: Any) -> str:
+    return Call("message", "/", body).mask(text)
+
+
+def test_secret_that_a_call_told_is_masked_wherever_it_comes_back() -> None:
+    assert masked("no: hunter22, hunter22", key=Secret("hunter22")) == "no: <secret>, <secret>"
+    assert masked("bad media hunter22", media={"file_info": Secret("hunter22")}) == (
+        "bad media <secret>")
+
+
+def test_what_follows_the_question_mark_of_a_secret_url_is_masked_alone_too() -> None:
+    url = Secret("https://host/a?sign=1?2&token=3")
+    assert masked(f"cannot load {url}", url=url) == "cannot load <secret>"
+    assert masked("bad query sign=1?2&token=3 for host", url=url) == "bad query <secret> for host"
+
+
+def test_secret_that_could_be_a_word_stays() -> None:
+    assert masked("hunter2 and hunter22", a=Secret("hunter2"), b=Secret("")) == (
+        "hunter2 and hunter22")
+    assert masked("hunter22", a=Secret("hunter22")) == "<secret>"  # eight characters are none
+
+
+def test_what_is_no_secret_is_not_masked() -> None:
+    assert masked("holiday.mp4 of 12345678", name="holiday.mp4", size=12345678) == (
+        "holiday.mp4 of 12345678")
 
 
 def test_repr_of_a_secret_does_not_show_it() -> None:

@@ -188,6 +188,26 @@ def test_larger_file_is_walked_by_two_threads_at_once(
     assert seen == {("MainThread", 0), ("qqchunk-sha1", 0)}
 
 
+def test_helper_does_not_hold_up_the_end_of_the_program(
+    path: pathlib.Path, two_cores: None, helpers: List[threading.Thread]
+) -> None:
+    hash_file(path)
+    assert [helper.daemon for helper in helpers] == [True]
+
+
+def test_one_thread_walks_for_both_where_no_other_can_be_started(
+    path: pathlib.Path, two_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    checks: List[int] = []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with open_source(path) as source:
+        assert hash_source(source, lambda: checks.append(1)) == expected(SIZE)
+    assert len(checks) >= 6
+
+
 @pytest.mark.parametrize("affinity", [{0}, {0, 1}, {3, 5, 7}])
 def test_cores_are_those_the_process_may_use(
     affinity: Set[int], monkeypatch: pytest.MonkeyPatch
@@ -452,6 +472,32 @@ def test_file_cut_off_while_it_is_hashed_again_is_noticed(
         with pytest.raises(SourceChangedError, match="now has 10") as caught:
             verify_unchanged(source, hashes, change_at(2, lambda: os.truncate(path, 10)))
     assert caught.value.stage == "put"
+
+
+@pytest.mark.parametrize("stage", ["hash", "put"])
+def test_file_is_looked_at_in_the_name_of_the_stage(stage: str) -> None:
+    stages: List[Any] = []
+
+    class Watched(Source):
+        def window(self, offset: int, length: int, **options: Any) -> Any:
+            return memoryview(bytes(length))
+
+        def untouched(self, *, stage: Any = None) -> bool:
+            stages.append(stage)
+            return True
+
+    source = Watched("a.bin", 10)
+    verify_unchanged(source, hash_source(source, stage=stage), stage=stage)
+    assert stages == [stage, stage]
+
+
+@pytest.mark.parametrize("change", [grow, touch])
+def test_hash_file_takes_what_only_grows_or_is_touched_meanwhile(
+    path: pathlib.Path, one_core: None, monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[pathlib.Path], None],
+) -> None:
+    monkeypatch.setattr(hashing, "_go_on", change_at(3, lambda: change(path)))
+    assert hash_file(path) == expected(SIZE)
 
 
 def test_hash_file_refuses_what_is_rewritten_meanwhile(

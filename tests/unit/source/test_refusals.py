@@ -21,7 +21,7 @@ from django.core.files.base import File
 from werkzeug.datastructures import FileStorage
 
 from qqchunk.source.opening import open_source
-from tests.unit.source.samples import SMALL, Reader
+from tests.unit.source.samples import SMALL, Reader, upload
 
 
 def test_text_file_is_refused(path: pathlib.Path) -> None:
@@ -105,9 +105,19 @@ def test_coroutine_that_was_not_awaited_is_refused_in_these_words_alone() -> Non
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(TypeError, match="^cannot upload coroutine, which has to be awaited"):
+        with pytest.raises(TypeError) as caught:
             open_source(read(), "a.bin")
         gc.collect()
+    assert str(caught.value) == (
+        "cannot upload coroutine, which has to be awaited first: give the bytes or the path that "
+        "it gives")
+
+
+def test_stream_that_can_be_awaited_as_well_is_a_stream() -> None:
+    class Both(Reader):
+        def __await__(self) -> Any: ...
+
+    assert upload(Both(SMALL), "a.bin") == SMALL
 
 
 class Response:
@@ -177,6 +187,20 @@ def test_read_that_takes_a_size_is_called(read: Callable[[], Any]) -> None:
         open_source(file, "a.bin").close()
 
 
+def test_read_that_does_not_tell_what_it_takes_is_called() -> None:
+    class Untold:
+        __signature__ = 0  # at which inspect.signature() gives up
+        data = SMALL
+
+        def __call__(self, size: int) -> bytes:
+            block, self.data = self.data[:size], self.data[size:]
+            return block
+
+    file = Reader(b"")
+    setattr(file, "read", Untold())
+    assert upload(file, "a.bin") == SMALL
+
+
 class Asynchronous:
     async def read(self, size: int = -1) -> bytes:
         return b""
@@ -190,6 +214,12 @@ class Upload(Asynchronous):
         self.filename = "a.bin"
 
 
+class Downloading(Asynchronous):
+    """Whose content is not there before it is awaited, as httpx's."""
+
+    content = b""
+
+
 class Awaited(Asynchronous):
     """One that only its result shows to be asynchronous."""
 
@@ -201,6 +231,7 @@ class Awaited(Asynchronous):
     (Asynchronous, "the bytes that awaiting it gives, or the path"),
     (Awaited, "the bytes that awaiting it gives, or the path"),
     (Upload, "its .file"),
+    (Downloading, "the bytes that awaiting it gives, or the path"),
 ])
 @pytest.mark.parametrize("file_name", ["a.bin"])
 def test_asynchronous_read_is_refused_and_never_left_unawaited(
@@ -257,6 +288,11 @@ def test_text_that_is_no_path_is_refused_with_what_to_give_and_not_shown(
         open_source(text)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value) and "c2V" not in str(caught.value)
+
+
+def test_text_as_long_as_a_path_may_be_is_left_to_the_system() -> None:
+    with pytest.raises(OSError):
+        open_source("a" * 4096)
 
 
 @pytest.mark.parametrize("name", ["data:2024.csv", "file.txt", "http", "base64", "a:b", "C:x"])
