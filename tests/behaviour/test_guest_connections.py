@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from qqchunk import UploadCancelledError, Uploader
-from qqchunk.emulator import Emulator
+from qqchunk.emulator import Emulator, Fault
 from qqchunk.net import taps
 
 from tests.processes import ROOT
@@ -195,17 +195,21 @@ def starving(
 
 
 @pytest.fixture(scope="module")
-def remote() -> Iterator[RemoteEmulator]:
-    with Host() as host, host.emulator(block_size=1 << 16, concurrency=10) as started:
+def host() -> Iterator[Host]:
+    with Host() as started:
         yield started
 
 
-def test_idle_connections_are_given_back_before_an_upload_fails(remote: RemoteEmulator) -> None:
-    assert starving(remote, 64, 8, then=True) == [[None, None, None]] * 9
+def test_idle_connections_are_given_back_before_an_upload_fails(host: Host) -> None:
+    with host.emulator(block_size=1 << 16, concurrency=10) as remote:
+        assert starving(remote, 64, 8, then=True) == [[None, None, None]] * 9
 
 
-def test_failure_for_want_of_descriptors_says_what_is_short(remote: RemoteEmulator) -> None:
-    (kind, text, retryable), = starving(remote, 16, 1, retries=0)
+def test_failure_for_want_of_descriptors_says_what_is_short(host: Host) -> None:
+    # Unanswered, the parts keep a connection each.
+    silence = [Fault("put", "silence", times=None)]
+    with host.emulator(block_size=1 << 16, concurrency=16, faults=silence) as remote:
+        (kind, text, retryable), = starving(remote, 16, 1, max_concurrency=16, retries=0)
     assert kind == "TransportError"
     assert "this process has too many open files (it may have 16) - upload fewer files" in text
     assert retryable
