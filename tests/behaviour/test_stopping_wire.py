@@ -47,7 +47,8 @@ class KernelHas:
         self._sent = progress.uploaded_bytes
 
     def is_set(self) -> bool:
-        return self._sent > sum(len(peer.heard) for peer in self._relay.peers) + self._size
+        peers = self._relay.peers
+        return bool(peers) and self._sent > sum(len(peer.heard) for peer in peers) + self._size
 
 
 def abort_many(uploader: Uploader, uploads: int, at_a_time: int = 6) -> int:
