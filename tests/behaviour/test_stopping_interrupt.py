@@ -108,7 +108,8 @@ class Child:
         options = {"url": url, "secret": "secret", "file": file, "backoff": 30.0}
         environment = {**os.environ, "REQUESTS_CA_BUNDLE": pki.ca_file}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.behaviour.interrupted", json.dumps(options)],
+            [sys.executable, "-X", "faulthandler", "-m", "tests.behaviour.interrupted",
+             json.dumps(options)],
             env=environment,
             cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -124,6 +125,9 @@ class Child:
                 time.sleep(pause)
                 process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=GONE_WITHIN + 5.0)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            raise AssertionError(f"it hangs: {process.communicate()[1]}") from None
         finally:
             process.kill()
             process.communicate()
