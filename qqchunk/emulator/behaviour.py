@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 DEFAULT_BLOCK_SIZE = 10_485_760  # bytes; what the live platform uses
 
@@ -130,10 +130,10 @@ class Behaviour:
 BEHAVIOUR_NAMES = tuple(field.name for field in fields(Behaviour))
 
 
-def as_seconds(value: object, default: float) -> float:
+def as_seconds(value: Any, default: float) -> float:
     """Read a lifetime however it is spelled; what is no positive number means ``default``."""
     try:
-        seconds = float(value)  # type: ignore[arg-type]
+        seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         return default
     return seconds if 0 < seconds < float("inf") else default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Callable, Dict
+from typing import Any, Callable, Dict
 
 from .exchange import Exchange
 from .fault_connections import BROKEN_CONNECTIONS
@@ -33,10 +33,12 @@ def _status(exchange: Exchange, options: Options) -> None:
 
 def _code(exchange: Exchange, options: Options) -> None:
     exchange.read()
-    given = {k: options[k] for k in ("err_code", "status", "message", "trace") if k in options}
+    # Of the right types: they were checked when the fault was made.
+    given: Dict[str, Any] = {
+        k: options[k] for k in ("err_code", "status", "message", "trace") if k in options}
     reply = error_reply(
         options.get("code", 850012), headers=headers_of(options),
-        retry_after=options.get("body_retry_after"), **given)  # type: ignore[arg-type]
+        retry_after=options.get("body_retry_after"), **given)
     exchange.answer(reply)
 
 

@@ -99,6 +99,7 @@ class Sessions:
             pool = adapter.get_connection_with_tls_context(request, verify, cert=cert)
         else:
             pool = adapter.get_connection(url)
+        # As its send() does before each request. Requests gives this method no types.
         adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
         if hasattr(pool, "connect_ahead"):
             pool.connect_ahead(timeout[0])

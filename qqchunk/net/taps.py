@@ -29,11 +29,12 @@ _NO_RETRIES = urllib3.Retry(0, read=False)  # as in an adapter for which nobody 
 
 def tap(session: requests.Session) -> None:
     """Make the connections of *session* show their sockets to exchanges of ours."""
+    adapter: Any
     for adapter in session.adapters.values():
         _put_on(getattr(adapter, "poolmanager", None), "connection_from_pool_key", _tapped_manager)
         managers = getattr(adapter, "proxy_manager", None)
         if type(managers) is dict:
-            adapter.proxy_manager = _ProxyManagers(managers)  # type: ignore[attr-defined]
+            adapter.proxy_manager = _ProxyManagers(managers)
 
 
 def close_pools(manager: Any) -> None:
@@ -188,7 +189,7 @@ def _tapped_connection(base: Any) -> Any:
             try:
                 return super().connect(*args, **kwargs)
             except Exception as error:  # a handshake's breaks look like those of a request
-                error.unsent = True  # type: ignore[attr-defined]  # see diagnose()
+                error.unsent = True  # type: ignore[attr-defined]  # a mark for diagnose()
                 raise
 
         def _new_conn(self) -> Any:

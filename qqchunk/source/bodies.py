@@ -56,7 +56,8 @@ def reader_of(file: Any, name: str) -> Callable[[int], Any]:
         return gzip.GzipFile(fileobj=file).read
     if not {*codings} <= {"", "identity"}:
         raise _packed(name, codings)
-    return file.read  # type: ignore[no-any-return]
+    read: Callable[[int], bytes] = file.read
+    return read
 
 
 def check_end(file: Any, name: str) -> None:

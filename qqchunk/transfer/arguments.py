@@ -205,7 +205,8 @@ def check_progress(progress: Any) -> Union[None, bool, Callable[[Any], object]]:
         return None
     if not callable(progress) and progress is not True:
         raise TypeError(f"progress must be True or callable, not {type(progress).__name__}")
-    return progress  # type: ignore[no-any-return]  # one of the three
+    bar_or_callback: Union[bool, Callable[[Any], object]] = progress
+    return bar_or_callback
 
 
 class Cancel(Protocol):
